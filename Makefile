@@ -1,0 +1,52 @@
+# Verbs: `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+BROKER ?= embedded
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test quick lint format lock bench chaos clean
+
+help: ## what each verb does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(STAMP) ## install what the lock file names into .venv
+
+demo: $(STAMP) ## run the whole pipeline on sample conversations (BROKER=embedded|kafka)
+	$(BIN)/holdfast demo --broker $(BROKER)
+
+test: $(STAMP) lint ## every check: linters, types, import contracts, all tests, Apache Kafka included
+	$(BIN)/python -m pytest
+
+quick: $(STAMP) ## the tests that need seconds
+	$(BIN)/python -m pytest -m "not kafka and not slow"
+
+lint: $(STAMP) ## ruff, mypy, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## rewrite the sources in the one format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --all-extras --group dev --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --output-file requirements.lock pyproject.toml
+
+bench: $(STAMP) ## the benchmarks, as ratios inside one run
+	$(BIN)/holdfast bench
+
+chaos: $(STAMP) ## kills and faults on Apache Kafka, checked by an independent reader
+	$(BIN)/holdfast chaos
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

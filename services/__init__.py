@@ -1,0 +1,1 @@
+"""One folder per process; services never import each other."""

@@ -1,0 +1,3 @@
+"""
+Attentive Reasoning Queries as machinery: blueprints, prompts, rendering. Concrete schemas live with the services.
+"""

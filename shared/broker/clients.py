@@ -1,0 +1,121 @@
+"""
+aiokafka clients with every default that matters set by hand.
+
+aiokafka's own defaults commit in the background, read uncommitted, start at the latest offset and send without
+idempotence: each of them loses or doubles records here.
+"""
+
+import ssl
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.helpers import create_ssl_context
+from pydantic import Field, SecretStr
+
+from shared.settings import Section
+
+RECORD_BYTES_MAX = 1_048_576
+"""The largest record, as brokers count it by default (`max.message.bytes`)."""
+
+
+class KafkaSettings(Section):
+    """How to reach the broker; the same in every process."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    namespace: str = Field("", description="put before every topic, group and transactional id; apart worlds on one broker")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_cafile: str = ""
+    ssl_certfile: str = ""
+    ssl_keyfile: str = ""
+    group_instance_id: str = Field("", description="static membership: a stable name of this process within its group; empty is dynamic")
+    session_timeout_seconds: float = Field(10.0, gt=0, description="silence after which a group member is given up")
+    heartbeat_interval_seconds: float = Field(1.0, gt=0)
+    poll_interval_max_seconds: float = Field(300.0, gt=0)
+    request_timeout_seconds: float = Field(15.0, gt=0)
+    metadata_age_max_seconds: float = Field(15.0, gt=0, description="how long a dead leader may be believed in")
+    transaction_timeout_seconds: float = Field(15.0, gt=0, description="how long a dead owner's open transaction may hold readers back")
+
+
+def consumer(settings: KafkaSettings, *, group: str | None, **overrides: Any) -> AIOKafkaConsumer:
+    """
+    A consumer that reads committed records from the earliest offset and never commits by itself.
+
+    *group* is taken as it is given; the namespace is the caller's to put before it. A consumer without one reads by
+    assignment.
+    """
+    options: dict[str, Any] = {
+        "group_id": group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+        "metadata_max_age_ms": _ms(settings.metadata_age_max_seconds),
+        "request_timeout_ms": _ms(settings.request_timeout_seconds),
+    }
+    if group is not None:
+        options |= {
+            "group_instance_id": settings.group_instance_id or None,
+            "session_timeout_ms": _ms(settings.session_timeout_seconds),
+            "heartbeat_interval_ms": _ms(settings.heartbeat_interval_seconds),
+            "max_poll_interval_ms": _ms(settings.poll_interval_max_seconds),
+        }
+    return AIOKafkaConsumer(**_connection(settings), **(options | overrides))
+
+
+def producer(settings: KafkaSettings, *, transactional_id: str | None = None, **overrides: Any) -> AIOKafkaProducer:
+    """
+    An idempotent producer with acks=all; transactional where an id is given.
+    """
+    options: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "linger_ms": 0,
+        "max_batch_size": 262_144,
+        "max_request_size": RECORD_BYTES_MAX,
+        "metadata_max_age_ms": _ms(settings.metadata_age_max_seconds),
+        "request_timeout_ms": _ms(settings.request_timeout_seconds),
+    }
+    if transactional_id is not None:
+        options |= {
+            "transactional_id": transactional_id,
+            "transaction_timeout_ms": _ms(settings.transaction_timeout_seconds),
+        }
+    return AIOKafkaProducer(**_connection(settings), **(options | overrides))
+
+
+def admin(settings: KafkaSettings, **overrides: Any) -> AIOKafkaAdminClient:
+    """A client for topics and groups."""
+    options = {"request_timeout_ms": _ms(settings.request_timeout_seconds)}
+    return AIOKafkaAdminClient(**_connection(settings), **(options | overrides))
+
+
+def _connection(settings: KafkaSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
+        }
+    return options
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    context: ssl.SSLContext = create_ssl_context(
+        cafile=settings.ssl_cafile or None,
+        certfile=settings.ssl_certfile or None,
+        keyfile=settings.ssl_keyfile or None,
+    )
+    return context
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

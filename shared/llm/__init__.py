@@ -1,0 +1,3 @@
+"""
+Models behind one port: HTTP adapters, structured answers, limits, and the two stand-ins (scripted, rehearsal).
+"""
