@@ -4,11 +4,12 @@ What a model call may raise.
 * ModelUnavailable (Retryable): the call may succeed later.
   - DeadlineExceeded: the request's deadline passed first; trying again is the caller's decision.
   - CircuitOpen: not sent, because the endpoint has been failing.
-* ModelRefused (Fatal): the endpoint will not serve this process: wrong key, unknown model, exhausted quota, malformed request.
+* ModelRefused: the endpoint rejects this request as such (bad request, too long, wrong key, unknown model, exhausted quota);
+  the same request will be rejected again. The turn decides.
 * InvalidAnswer: the model answered, twice, with what its schema does not allow. The turn decides; nothing is dead-lettered.
 """
 
-from shared.errors import Fatal, HoldfastError, Retryable
+from shared.errors import HoldfastError, Retryable
 from shared.llm.base import Usage
 
 
@@ -34,8 +35,12 @@ class CircuitOpen(ModelUnavailable):
         super().__init__("circuit_open", message, retry_after_seconds=retry_after_seconds)
 
 
-class ModelRefused(Fatal):
-    """The endpoint will not serve this process as it is configured."""
+class ModelRefused(HoldfastError):
+    """The endpoint rejects the request as such. `kind` is a bounded label: auth, not_found, quota, too_long, bad_request."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class InvalidAnswer(HoldfastError):
