@@ -57,6 +57,7 @@ def read_settings(model: type[S], environ: Mapping[str, str]) -> S:
 
     Raises:
         Fatal: a name is unknown, or a value is not of its type; the message names the variable and what to do.
+
     """
     values: dict[str, dict[str, str]] = {}
     for name in sorted(environ):

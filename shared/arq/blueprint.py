@@ -49,6 +49,7 @@ def portable(schema: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         ValueError: the schema uses a construct that cannot be enforced everywhere (a union, an open object).
+
     """
     if "anyOf" in schema or "oneOf" in schema or "allOf" in schema:
         raise ValueError(f"unions are not portable: {schema}")

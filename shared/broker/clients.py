@@ -23,7 +23,9 @@ class KafkaSettings(Section):
     """How to reach the broker; the same in every process."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
-    namespace: str = Field("", description="put before every topic, group and transactional id; apart worlds on one broker")
+    namespace: str = Field(
+        "", description="put before every topic, group and transactional id; apart worlds on one broker"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: str = ""
@@ -31,13 +33,17 @@ class KafkaSettings(Section):
     ssl_cafile: str = ""
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
-    group_instance_id: str = Field("", description="static membership: a stable name of this process within its group; empty is dynamic")
+    group_instance_id: str = Field(
+        "", description="static membership: a stable name of this process within its group; empty is dynamic"
+    )
     session_timeout_seconds: float = Field(10.0, gt=0, description="silence after which a group member is given up")
     heartbeat_interval_seconds: float = Field(1.0, gt=0)
     poll_interval_max_seconds: float = Field(300.0, gt=0)
     request_timeout_seconds: float = Field(15.0, gt=0)
     metadata_age_max_seconds: float = Field(15.0, gt=0, description="how long a dead leader may be believed in")
-    transaction_timeout_seconds: float = Field(15.0, gt=0, description="how long a dead owner's open transaction may hold readers back")
+    transaction_timeout_seconds: float = Field(
+        15.0, gt=0, description="how long a dead owner's open transaction may hold readers back"
+    )
 
 
 def consumer(settings: KafkaSettings, *, group: str | None, **overrides: Any) -> AIOKafkaConsumer:

@@ -66,5 +66,6 @@ class LanguageModel(Protocol):
         Raises:
             shared.llm.errors.ModelUnavailable: (Retryable) time-out, overload, rate limit, open circuit, broken connection.
             shared.llm.errors.ModelRefused: the endpoint rejects the key, the model name or the request itself.
+
         """
         ...

@@ -1,0 +1,22 @@
+"""
+What every body on the wire has in common.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Body(BaseModel):
+    """A value on the wire: frozen, and lenient towards fields of a newer writer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class OpenEnum(StrEnum):
+    """An enum whose readers take a value that they do not know for `other`; each subclass defines OTHER."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        return cls("other") if isinstance(value, str) and value != "other" else None

@@ -1,0 +1,157 @@
+"""
+Kafka records ↔ envelopes: CloudEvents 1.0 in the Kafka binding's binary mode; structured mode is read too.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from shared.errors import Invalid
+from shared.events.base import Body
+from shared.events.envelope import Address, Envelope
+
+B = TypeVar("B", bound=Body)
+Headers = tuple[tuple[str, bytes], ...]
+
+CONTENT_TYPE = "content-type"
+_STRUCTURED = "application/cloudevents"
+_ERRORS_SHOWN_MAX = 3
+
+
+def encode(event: Envelope[Body]) -> tuple[Headers, bytes]:
+    """The headers and the value of *event*'s record."""
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": event.id,
+        "ce_source": event.source,
+        "ce_type": event.type,
+        "ce_time": event.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ce_subject": event.subject,
+        "ce_correlationid": event.correlation_id,
+        "ce_causationid": event.causation_id,
+        CONTENT_TYPE: "application/json",
+        "traceparent": event.traceparent,
+    }
+    headers = tuple((name, value.encode()) for name, value in attributes.items() if value)
+    return headers, event.data.model_dump_json(exclude_defaults=True).encode()
+
+
+def decode(
+    types: Mapping[str, type[B]], key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None
+) -> Envelope[B]:
+    """
+    The event that a record holds; *types* are the event types that its topic allows.
+
+    Raises:
+        Invalid: `null_value`, `bad_headers`, `missing_attribute`, `unknown_type`, `bad_encoding`, `bad_json`, `bad_body`,
+            `bad_key`, or `key_mismatch` (the key, the source's tenant and the subject name different conversations).
+
+    """
+    if value is None:
+        raise Invalid("null_value", "the record has no value; no event type is without a body")
+    attributes = _attributes(headers)
+    body: Any = None
+    if attributes.get(CONTENT_TYPE, "").lower().startswith(_STRUCTURED):
+        attributes, body = _structured(attributes, value)
+    model = _model(types, attributes)
+    event = Envelope(
+        id=_required(attributes, "ce_id"),
+        source=_required(attributes, "ce_source"),
+        type=attributes["ce_type"],
+        time=_time(attributes, "ce_time"),
+        subject=_required(attributes, "ce_subject"),
+        data=_body(model, value) if body is None else _body_of(model, body),
+        correlation_id=attributes.get("ce_correlationid", ""),
+        causation_id=attributes.get("ce_causationid", ""),
+        expires=_time(attributes, "ce_expirytime") if "ce_expirytime" in attributes else None,
+        traceparent=attributes.get("traceparent", ""),
+    )
+    _check_address(Address.from_key(key), event)
+    return event
+
+
+def source_of(tenant: str, service: str = "") -> str:
+    """The CloudEvents source of a tenant's events: `/tenants/{tenant}`, and the service where one wrote them."""
+    return f"/tenants/{tenant}/{service}" if service else f"/tenants/{tenant}"
+
+
+def _attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    try:
+        return {name.lower(): value.decode() for name, value in headers if value is not None}
+    except UnicodeDecodeError as error:
+        raise Invalid("bad_headers", f"a header is not UTF-8: {error}") from None
+
+
+def _structured(attributes: Mapping[str, str], value: bytes) -> tuple[dict[str, str], Any]:
+    try:
+        event = json.loads(value)
+    except UnicodeDecodeError as error:
+        raise Invalid("bad_encoding", f"the event is not UTF-8: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise Invalid("bad_json", f"the structured event is not JSON: {error}") from None
+    if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
+        raise Invalid("bad_body", "a structured event is a JSON object with its body, an object, under `data`")
+    named = {f"ce_{name.lower()}": text for name, text in event.items() if name != "data" and isinstance(text, str)}
+    return {name: text for name, text in attributes.items() if name == "traceparent"} | named, event["data"]
+
+
+def _model(types: Mapping[str, type[B]], attributes: Mapping[str, str]) -> type[B]:
+    if _required(attributes, "ce_specversion") != "1.0":
+        raise Invalid("bad_headers", f"ce_specversion is {attributes['ce_specversion']!r}; this reader knows 1.0")
+    name = _required(attributes, "ce_type")
+    if name not in types:
+        raise Invalid("unknown_type", f"ce_type is {name!r}; this topic takes {', '.join(sorted(types))}")
+    return types[name]
+
+
+def _required(attributes: Mapping[str, str], name: str) -> str:
+    if not attributes.get(name):
+        raise Invalid("missing_attribute", f"the record has no {name}")
+    return attributes[name]
+
+
+def _time(attributes: Mapping[str, str], name: str) -> datetime:
+    text = _required(attributes, name)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid("bad_headers", f"{name} is {text!r}; it must be an RFC 3339 time") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _body(model: type[B], value: bytes) -> B:
+    try:
+        return model.model_validate_json(value)
+    except ValidationError as error:
+        raise _invalid_body(error, value) from None
+
+
+def _body_of(model: type[B], body: Any) -> B:
+    try:
+        return model.model_validate_json(json.dumps(body))
+    except ValidationError as error:
+        raise _invalid_body(error, b"{}") from None
+
+
+def _invalid_body(error: ValidationError, value: bytes) -> Invalid:
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    if details[0]["type"] == "json_invalid":
+        try:
+            value.decode()
+        except UnicodeDecodeError as broken:
+            return Invalid("bad_encoding", f"the value is not UTF-8: {broken.reason} at byte {broken.start}")
+        return Invalid("bad_json", f"the value is not JSON: {details[0]['msg']}")
+    shown = "; ".join(f"{'.'.join(map(str, d['loc'])) or 'body'}: {d['msg']}" for d in details[:_ERRORS_SHOWN_MAX])
+    return Invalid("bad_body", f"the body does not fit its type: {shown}")
+
+
+def _check_address(address: Address, event: Envelope[B]) -> None:
+    if event.subject != address.conversation or not f"{event.source}/".startswith(f"{source_of(address.tenant)}/"):
+        raise Invalid(
+            "key_mismatch",
+            f"the key names {address.tenant}:{address.conversation}, but ce_source is {event.source!r} and ce_subject "
+            f"{event.subject!r}; they must be /tenants/{address.tenant} and {address.conversation}",
+        )

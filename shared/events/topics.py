@@ -1,0 +1,67 @@
+"""
+The one table of topics: name, what travels on it, how long it is kept.
+
+Every topic but `playbooks` has the same number of partitions and the key `{tenant}:{conversation}`, so that a conversation has
+one partition number throughout; what a stage writes goes to the partition number that it read from.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.events import claims, conversation, turns
+from shared.events.base import Body
+
+DAY_MS = 86_400_000
+
+CONVERSATION_EVENTS = "conversation.events"
+CONVERSATION_RESPONSES = "conversation.responses"
+TURNS_OPENED = "turns.opened"
+TURNS_MATCHED = "turns.matched"
+TURNS_DRAFTED = "turns.drafted"
+TURNS_FINISHED = "turns.finished"
+TURNS_CLOSED = "turns.closed"
+CLAIMS_JUDGED = "claims.judged"
+CONVERSATIONS_STATE = "conversations.state"
+PLAYBOOKS = "playbooks"
+DEAD_LETTERS = "dead.letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """
+    A topic as it should exist. `types` maps each CloudEvents type on it to its body; empty where the records are not events.
+    """
+
+    name: str
+    types: dict[str, type[Body]]
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention_ms: int = 7 * DAY_MS
+    partitioned_by_conversation: bool = True
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        Topic(
+            CONVERSATION_EVENTS,
+            {
+                "message.posted": conversation.MessagePosted,
+                "conversation.mode_changed": conversation.ModeChanged,
+                "variable.set": conversation.VariableSet,
+                "approval.given": conversation.ApprovalGiven,
+                "conversation.closed": conversation.ConversationClosed,
+                "conversation.erased": conversation.ConversationErased,
+            },
+        ),
+        Topic(TURNS_OPENED, {"turn.opened": turns.TurnOpened}, retention_ms=DAY_MS),
+        Topic(TURNS_MATCHED, {"turn.matched": turns.TurnMatched}, retention_ms=DAY_MS),
+        Topic(TURNS_DRAFTED, {"turn.drafted": turns.TurnDrafted}, retention_ms=DAY_MS),
+        Topic(TURNS_FINISHED, {"turn.finished": turns.TurnFinished}, retention_ms=DAY_MS),
+        Topic(CONVERSATION_RESPONSES, {"response.sent": conversation.ResponseSent}),
+        Topic(TURNS_CLOSED, {"turn.closed": turns.TurnClosed}, retention_ms=30 * DAY_MS),
+        Topic(CLAIMS_JUDGED, {"claim.judged": claims.ClaimJudged}, retention_ms=90 * DAY_MS),
+        Topic(CONVERSATIONS_STATE, {}, cleanup="compact"),
+        Topic(PLAYBOOKS, {}, cleanup="compact", partitioned_by_conversation=False),
+        Topic(DEAD_LETTERS, {}, retention_ms=30 * DAY_MS),
+    )
+}

@@ -1,0 +1,152 @@
+"""
+The playbook: one YAML file for each agent, as its authors write it.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.events.claims import ReasoningMode
+
+Identifier = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")
+
+
+class Part(BaseModel):
+    """A part of a playbook: frozen, and refusing what it does not know, so that a misspelt key is found at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Criticality(StrEnum):
+    """What ignoring a guideline costs: HIGH must be performed, LOW is a general principle."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Composition(StrEnum):
+    """How free a reply's wording is; the strictest among the matched guidelines wins."""
+
+    FLUID = "fluid"
+    COMPOSED = "composed"
+    STRICT = "strict"
+
+
+class Profile(Part):
+    """Who answers."""
+
+    name: str = Field(min_length=1, max_length=80)
+    description: str = Field("", max_length=2_000)
+    tone: str = Field("", max_length=500)
+
+
+class Guideline(Part):
+    """When `condition` holds, do `action`; without an action it is an observation, which others may refer to."""
+
+    id: str = Identifier
+    condition: str = Field(min_length=1, max_length=16_384)
+    action: str = Field("", max_length=16_384)
+    criticality: Criticality = Criticality.MEDIUM
+    enabled: bool = True
+    pinned: bool = Field(False, description="always a candidate, whatever retrieval says")
+    priority: int = 0
+    composition: Composition | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Term(Part):
+    """A word of the business and what it means."""
+
+    term: str = Field(min_length=1, max_length=120)
+    meaning: str = Field(min_length=1, max_length=2_000)
+    synonyms: tuple[str, ...] = ()
+
+
+class Fact(Part):
+    """Something that replies may assert."""
+
+    id: str = Identifier
+    text: str = Field(min_length=1, max_length=4_096)
+
+
+class CannedReply(Part):
+    """An approved text."""
+
+    id: str = Identifier
+    text: str = Field(min_length=1, max_length=4_096)
+
+
+class Fallbacks(Part):
+    """What is said when no verified reply is to be had; an empty text says nothing."""
+
+    failed: str = Field("I am sorry, I cannot answer that right now. Please try again in a moment.", max_length=1_000)
+    expired: str = Field("I am sorry for the wait. Please send your question once more.", max_length=1_000)
+    hand_off: str = Field("I am passing you to a colleague, who will take it from here.", max_length=1_000)
+    too_large: str = Field(
+        "I am sorry, that message is too long for me to read. Please send it in parts.", max_length=1_000
+    )
+
+
+class Phrases(Part):
+    """Wording that every reply must avoid or contain, compared without regard to case and spacing."""
+
+    forbidden: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+class VerificationPolicy(Part):
+    """How replies are checked before they leave."""
+
+    corrects: bool = Field(True, description="mend failed claims; otherwise only record them")
+    rounds_max: int = Field(2, ge=0, le=5)
+    calibration_share: float = Field(
+        0.05, ge=0, le=1, description="share of skippable drafts that are checked all the same"
+    )
+    when_failed: Literal["fallback", "hand_off"] = "fallback"
+    record_claim_texts: bool = False
+
+
+class Limits(Part):
+    """Sizes and times of this agent's conversations."""
+
+    settle_seconds: float = Field(0.0, ge=0, le=30, description="wait after a message for more of the same burst")
+    deadline_seconds: float = Field(60.0, gt=0, le=3_600, description="from a turn's opening to its fallback")
+    window_messages: int = Field(40, ge=1, le=500)
+    window_tokens: int = Field(3_000, ge=100, le=100_000, description="of the transcript window, characters/4")
+    message_bytes: int = Field(16_384, ge=1, le=65_536, description="of one customer message, UTF-8")
+    reply_chars: int = Field(2_000, ge=1, le=20_000)
+
+
+class Experiment(Part):
+    """Arms between which conversations are divided by hash, in proportion to their weights."""
+
+    name: str = Identifier
+    arms: dict[str, "Arm"] = Field(min_length=1)
+
+
+class Arm(Part):
+    """What one arm of an experiment does differently."""
+
+    weight: float = Field(1.0, gt=0)
+    mode: ReasoningMode | None = None
+    corrects: bool | None = None
+
+
+class Playbook(Part):
+    """All that an agent of a tenant is told."""
+
+    agent: str = Identifier
+    profile: Profile
+    mode: ReasoningMode = ReasoningMode.ARQ
+    composition: Composition = Composition.FLUID
+    guidelines: tuple[Guideline, ...] = ()
+    glossary: tuple[Term, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    canned_replies: tuple[CannedReply, ...] = ()
+    fallbacks: Fallbacks = Fallbacks()
+    phrases: Phrases = Phrases()
+    verification: VerificationPolicy = VerificationPolicy()
+    limits: Limits = Limits()
+    experiment: Experiment | None = None

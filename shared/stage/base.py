@@ -1,0 +1,100 @@
+"""
+What a service implements: a handler (concurrent stage) or a ledger (ledger stage). Nothing here knows Kafka.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from shared.events.codec import Headers
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read. `topic` is the plain name, without the namespace."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to write; it goes to the partition number of the task that made it."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Handler(Protocol):
+    """The work of a concurrent stage."""
+
+    def observe(self, record: Record) -> None:
+        """
+        Take note of *record*: called for each record of the inputs and of the watched topics, in partition order, as soon as it
+        is fetched and before its turn to be handled comes. Must be quick and must not raise.
+        """
+        ...
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        """
+        The outputs that follow from *record*. One record of a key at a time, in order; different keys at once.
+
+        May be cancelled when the task is lost, and called again with the same record: delivery is at least once.
+
+        Raises:
+            Retryable: the key waits and *record* is tried again, up to a limit; then it is dead-lettered.
+            Invalid: *record* is dead-lettered.
+
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transition(Generic[State]):
+    """
+    What follows from one input: the key's new state (`None` deletes it), when the key wants to be woken (unix milliseconds;
+    `None` is never), and the records to write. All of it commits, or nothing.
+    """
+
+    state: State | None
+    due_ms: int | None = None
+    outputs: tuple[Output, ...] = ()
+
+
+class Ledger(Protocol[State]):
+    """
+    The truth of a ledger stage: a pure function of a key's state and an input. No I/O, no clock, no randomness.
+
+    A state is a value that is never changed in place; returning the same object says that nothing changed.
+    """
+
+    def decode(self, data: bytes) -> State:
+        """The state that `encode` wrote, or an older release did."""
+        ...
+
+    def encode(self, state: State) -> bytes:
+        """*state* as it goes into the changelog."""
+        ...
+
+    def apply(self, state: State | None, record: Record, now_ms: int) -> Transition[State]:
+        """
+        What follows from *record*.
+
+        Raises:
+            Invalid: *record* is dead-lettered, in the same transaction; the state stays as it was.
+
+        """
+        ...
+
+    def wake(self, key: bytes, state: State, now_ms: int) -> Transition[State]:
+        """What follows from the due time of *state* having come."""
+        ...

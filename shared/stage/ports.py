@@ -1,0 +1,128 @@
+"""
+What the runtimes need of a broker; `kafka` implements it with aiokafka, `memory` in memory for tests and simulation.
+
+A *task* is one partition number across all input topics of a stage: co-partitioned, always owned together.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.events.codec import Headers
+from shared.stage.base import Output, Record
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A partition of a topic (plain name, without the namespace)."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A committed offset (the next to read) with its metadata."""
+
+    offset: int
+    metadata: str = ""
+
+
+class Listener(Protocol):
+    """Who is told of rebalances; the group waits for both calls."""
+
+    async def revoked(self, tasks: frozenset[int]) -> None:
+        """All *tasks* are in doubt: the group rebalances, and some of them may come back. Commits are still accepted."""
+        ...
+
+    async def assigned(self, tasks: frozenset[int]) -> None:
+        """Exactly *tasks* are owned now; they are paused until the listener seeks and resumes them."""
+        ...
+
+
+class Group(Protocol):
+    """This process's membership in a consumer group over co-partitioned topics."""
+
+    async def start(self, listener: Listener) -> None: ...
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        ...
+
+    async def fetch(self, *, records_max: int, wait_seconds: float) -> Sequence[Record]:
+        """Records of the partitions that are not paused, in offset order within each; empty after *wait_seconds*."""
+        ...
+
+    def pause(self, positions: Iterable[Position]) -> None: ...
+
+    def resume(self, positions: Iterable[Position]) -> None: ...
+
+    def seek(self, position: Position, offset: int) -> None: ...
+
+    async def committed(self, positions: Iterable[Position]) -> dict[Position, Committed]:
+        """What the group has committed; a position without is absent. Read it only after fencing the former owner."""
+        ...
+
+    async def commit(self, progress: Mapping[Position, Committed]) -> None:
+        """
+        Commit *progress*.
+
+        Raises:
+            Retryable: not now (the group rebalances, the coordinator moves).
+            OwnershipLost: this member no longer belongs to the group's generation.
+
+        """
+        ...
+
+    async def beginning(self, positions: Iterable[Position]) -> dict[Position, int]:
+        """The first offset that each position still has."""
+        ...
+
+
+class Producer(Protocol):
+    """An idempotent producer."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def send(self, outputs: Sequence[Output], partition: int) -> None:
+        """Write *outputs* in order to *partition* of their topics, and return when all are acknowledged."""
+        ...
+
+
+class TransactionalProducer(Protocol):
+    """The producer of one ledger task; starting it fences every former one of the same id."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def transact(self, outputs: Sequence[Output], partition: int, progress: Mapping[Position, Committed]) -> None:
+        """
+        Write *outputs* to *partition* of their topics and commit *progress*, all or nothing.
+
+        Raises:
+            OwnershipLost: another process has taken the task over.
+            Retryable: the transaction was aborted; whether it took effect is known: it did not.
+
+        """
+        ...
+
+
+class Changelog(Protocol):
+    """Reads a compacted topic's partition from its beginning to its present (committed) end."""
+
+    def read(self, topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None, Headers]]: ...
+
+
+class Broker(Protocol):
+    """Everything that a stage needs of a broker."""
+
+    def group(self, name: str, topics: Sequence[str]) -> Group: ...
+
+    def producer(self) -> Producer: ...
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
+
+    def changelog(self) -> Changelog: ...
