@@ -1,9 +1,9 @@
 """
 Typed settings, read once from the environment.
 
-A process's settings are one frozen model whose fields are *sections*; section `kafka`, field `bootstrap_servers` is read from
-`HOLDFAST_KAFKA_BOOTSTRAP_SERVERS`. Units stand at the end of a field's name. A name that no section knows stops the process
-at start, with the nearest known name; a value from a file is given as `NAME_FILE`.
+A process's settings are one frozen model whose fields are *sections*; section `kafka`, field `bootstrap_servers` is
+read from `HOLDFAST_KAFKA_BOOTSTRAP_SERVERS`. Units stand at the end of a field's name. A name that no section knows
+stops the process at start, with the nearest known name; a value from a file is given as `NAME_FILE`.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from shared.errors import Fatal
 PREFIX = "HOLDFAST_"
 FILE_SUFFIX = "_FILE"
 
-# Every process of an installation is given the same environment, so a process leaves the sections of its siblings to them.
+# Every process of an installation is given the same environment: a process leaves its siblings' sections to them.
 SECTIONS = frozenset(
     {
         "kafka",

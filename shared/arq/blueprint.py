@@ -1,9 +1,10 @@
 """
 A blueprint: the ordered queries that a model answers, as a JSON Schema in the portable profile.
 
-ARQ (Karov, Zohar, Marcovitz 2025, arXiv 2503.03669) keeps a model's attention by letting it restate what matters right before
-it decides. That works only when the keys come in the order written here, all of them, and nothing else: the profile that every
-provider enforces is a closed object, every property required, no defaults, no bounds, unions or recursion, conclusion last.
+ARQ (Karov, Zohar, Marcovitz 2025, arXiv 2503.03669) keeps a model's attention by letting it restate what matters right
+before it decides. That works only when the keys come in the order written here, all of them, and nothing else: the
+profile that every provider enforces is a closed object, every property required, no defaults, no bounds, unions or
+recursion, conclusion last.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ class Blueprint(Generic[Answer]):
 
 def portable(schema: dict[str, Any]) -> dict[str, Any]:
     """
-    *schema* reduced to what every provider enforces: closed objects, all properties required, no titles, bounds or defaults.
+    *schema* reduced to what every provider enforces: closed objects, all properties required, no titles, bounds or
+    defaults.
 
     Raises:
         ValueError: the schema uses a construct that cannot be enforced everywhere (a union, an open object).

@@ -1,8 +1,8 @@
 """
 A prompt as named sections: what is fixed first, what changes last, so that providers can cache the shared prefix.
 
-A section holds either prose or data. Data is JSON, so that text written by customers and authors can neither break out of its
-section nor be mistaken for an instruction, and braces in it mean nothing: no prompt text is ever `.format`-ted.
+A section holds either prose or data. Data is JSON, so that text written by customers and authors can neither break out
+of its section nor be mistaken for an instruction, and braces in it mean nothing: no prompt text is ever `.format`-ted.
 """
 
 import json
@@ -34,8 +34,8 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """
-    What a model is asked: `static` sections (rules, schema notes, the tenant's catalogue) are the same for many turns and come
-    first; `dynamic` sections (history, then what this turn adds) follow.
+    What a model is asked: `static` sections (rules, schema notes, the tenant's catalogue) are the same for many turns
+    and come first; `dynamic` sections (history, then what this turn adds) follow.
     """
 
     static: tuple[Section, ...]

@@ -46,8 +46,9 @@ def decode(
     The event that a record holds; *types* are the event types that its topic allows.
 
     Raises:
-        Invalid: `null_value`, `bad_headers`, `missing_attribute`, `unknown_type`, `bad_encoding`, `bad_json`, `bad_body`,
-            `bad_key`, or `key_mismatch` (the key, the source's tenant and the subject name different conversations).
+        Invalid: `null_value`, `bad_headers`, `missing_attribute`, `unknown_type`, `bad_encoding`, `bad_json`,
+            `bad_body`, `bad_key`, or `key_mismatch` (the key, the source's tenant and the subject name different
+            conversations).
 
     """
     if value is None:

@@ -27,7 +27,9 @@ class Mode(OpenEnum):
 
 
 class MessagePosted(Body):
-    """`message.posted`: somebody wrote a message. The first one of a conversation says which agent's playbook applies."""
+    """
+    `message.posted`: somebody wrote a message. The first one of a conversation says which agent's playbook applies.
+    """
 
     agent: str = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")
     author: Author

@@ -27,7 +27,7 @@ class Address:
     """
     Which conversation of which tenant; also the Kafka key, `{tenant}:{conversation}`.
 
-    A tenant is 1–63 of `a-z 0-9 _ -`; a conversation is 1–128 printable characters without spaces.
+    A tenant is 1-63 of `a-z 0-9 _ -`; a conversation is 1-128 printable characters without spaces.
     """
 
     tenant: str
@@ -63,8 +63,8 @@ class Envelope(Generic[T]):
     """
     One event.
 
-    `id` with `source` identifies it for ever; `correlation_id` names the turn, `causation_id` the event that caused this one.
-    `traceparent` is W3C trace context and changes at every hop.
+    `id` with `source` identifies it for ever; `correlation_id` names the turn, `causation_id` the event that caused
+    this one. `traceparent` is W3C trace context and changes at every hop.
     """
 
     id: str

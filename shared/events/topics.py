@@ -1,8 +1,8 @@
 """
 The one table of topics: name, what travels on it, how long it is kept.
 
-Every topic but `playbooks` has the same number of partitions and the key `{tenant}:{conversation}`, so that a conversation has
-one partition number throughout; what a stage writes goes to the partition number that it read from.
+Every topic but `playbooks` has the same number of partitions and the key `{tenant}:{conversation}`, so that a
+conversation has one partition number throughout; what a stage writes goes to the partition number that it read from.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ DEAD_LETTERS = "dead.letters"
 @dataclass(frozen=True, slots=True)
 class Topic:
     """
-    A topic as it should exist. `types` maps each CloudEvents type on it to its body; empty where the records are not events.
+    A topic as it should exist. `types` maps each CloudEvents type on it to its body; empty where the records are not
+    events.
     """
 
     name: str

@@ -159,7 +159,10 @@ class Segment(Body):
 
 
 class FactRecord(Body):
-    """Something that a reply may assert, with where it comes from (`playbook`, `variable`, `tool:<name>`, `retriever:<name>`)."""
+    """
+    Something that a reply may assert, with where it comes from (`playbook`, `variable`, `tool:<name>`,
+    `retriever:<name>`).
+    """
 
     id: str
     text: str
@@ -258,8 +261,8 @@ class TurnFinished(Body):
     """
     `turn.finished`: the stages are done with a turn, well or badly. The first one for the open turn closes it.
 
-    `text` is the verified reply; `fallback` names the playbook's text to send instead (`failed`, `hand_off`); `reason` is a
-    bounded word.
+    `text` is the verified reply; `fallback` names the playbook's text to send instead (`failed`, `hand_off`); `reason`
+    is a bounded word.
     """
 
     turn: Turn

@@ -64,8 +64,9 @@ class LanguageModel(Protocol):
         Answer *request* before its deadline.
 
         Raises:
-            shared.llm.errors.ModelUnavailable: (Retryable) time-out, overload, rate limit, open circuit, broken connection.
-            shared.llm.errors.ModelRefused: the endpoint rejects the key, the model name or the request itself.
+            shared.llm.errors.ModelUnavailable: (Retryable) time-out, overload, rate limit, open circuit, broken
+            connection. shared.llm.errors.ModelRefused: the endpoint rejects the key, the model name or the request
+            itself.
 
         """
         ...

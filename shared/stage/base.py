@@ -39,8 +39,8 @@ class Handler(Protocol):
 
     def observe(self, record: Record) -> None:
         """
-        Take note of *record*: called for each record of the inputs and of the watched topics, in partition order, as soon as it
-        is fetched and before its turn to be handled comes. Must be quick and must not raise.
+        Take note of *record*: called for each record of the inputs and of the watched topics, in partition order, as
+        soon as it is fetched and before its turn to be handled comes. Must be quick and must not raise.
         """
         ...
 
@@ -61,8 +61,8 @@ class Handler(Protocol):
 @dataclass(frozen=True, slots=True)
 class Transition(Generic[State]):
     """
-    What follows from one input: the key's new state (`None` deletes it), when the key wants to be woken (unix milliseconds;
-    `None` is never), and the records to write. All of it commits, or nothing.
+    What follows from one input: the key's new state (`None` deletes it), when the key wants to be woken (unix
+    milliseconds; `None` is never), and the records to write. All of it commits, or nothing.
     """
 
     state: State | None

@@ -32,7 +32,9 @@ class Listener(Protocol):
     """Who is told of rebalances; the group waits for both calls."""
 
     async def revoked(self, tasks: frozenset[int]) -> None:
-        """All *tasks* are in doubt: the group rebalances, and some of them may come back. Commits are still accepted."""
+        """
+        All *tasks* are in doubt: the group rebalances, and some of them may come back. Commits are still accepted.
+        """
         ...
 
     async def assigned(self, tasks: frozenset[int]) -> None:
@@ -41,7 +43,7 @@ class Listener(Protocol):
 
 
 class Group(Protocol):
-    """This process's membership in a consumer group over co-partitioned topics."""
+    """A process's membership in a consumer group over co-partitioned topics."""
 
     async def start(self, listener: Listener) -> None: ...
 
