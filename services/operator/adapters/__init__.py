@@ -1,0 +1,1 @@
+"""What the operator talks to: topics, and the processes that it starts."""

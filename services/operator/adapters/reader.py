@@ -1,0 +1,95 @@
+"""
+An independent reader of the topics: read_committed, by assignment, belonging to no group and moving nobody's offsets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from aiokafka import TopicPartition
+
+from shared.broker.clients import KafkaSettings, consumer
+from shared.errors import Fatal
+from shared.events.base import Body
+from shared.events.codec import decode
+from shared.events.envelope import Address, Envelope
+from shared.events.topics import TOPICS
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event as it was read, and when the broker took it (unix milliseconds)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    address: Address
+    event: Envelope[Body]
+
+
+class TopicReader:
+    """
+    Reads *names* from the beginning, or from the present end, each partition in offset order.
+
+    Raises:
+        Fatal: (on entering) a topic does not exist.
+
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, names: Sequence[str], *, start: Literal["beginning", "end"] = "beginning"
+    ) -> None:
+        self._names = {settings.namespace + name: name for name in names}
+        self._start = start
+        self._consumer = consumer(settings, group=None)
+
+    async def __aenter__(self) -> Self:
+        await self._consumer.start()
+        try:
+            await self._assign()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def read(self, *, wait_seconds: float = 0.1, records_max: int = 2_000) -> list[Seen]:
+        """What has come since; empty after *wait_seconds* without a record."""
+        fetched = await self._consumer.getmany(timeout_ms=round(wait_seconds * 1000), max_records=records_max)
+        return [self._seen(record) for records in fetched.values() for record in records]
+
+    async def _assign(self) -> None:
+        await self._consumer._client.force_metadata_update()  # noqa: SLF001  (assignment without a subscription needs it)
+        known = await self._consumer.topics()
+        if missing := sorted(set(self._names) - known):
+            raise Fatal(
+                f"no topic {', '.join(missing)} on this broker; `holdfast topics apply` creates what is missing"
+            )
+        partitions = [
+            TopicPartition(name, number)
+            for name in self._names
+            for number in sorted(self._consumer.partitions_for_topic(name) or ())
+        ]
+        self._consumer.assign(partitions)
+        if self._start == "end":
+            await self._consumer.seek_to_end(*partitions)
+        else:
+            await self._consumer.seek_to_beginning(*partitions)
+
+    def _seen(self, record: object) -> Seen:
+        topic = self._names[record.topic]  # type: ignore[attr-defined]  # aiokafka ships no types
+        event = decode(TOPICS[topic].types, record.key, record.headers, record.value)  # type: ignore[attr-defined]
+        return Seen(
+            topic=topic,
+            partition=record.partition,  # type: ignore[attr-defined]
+            offset=record.offset,  # type: ignore[attr-defined]
+            timestamp_ms=record.timestamp,  # type: ignore[attr-defined]
+            address=Address.from_key(record.key),  # type: ignore[attr-defined]
+            event=event,
+        )
