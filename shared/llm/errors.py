@@ -4,9 +4,10 @@ What a model call may raise.
 * ModelUnavailable (Retryable): the call may succeed later.
   - DeadlineExceeded: the request's deadline passed first; trying again is the caller's decision.
   - CircuitOpen: not sent, because the endpoint has been failing.
-* ModelRefused: the endpoint rejects this request as such (bad request, too long, wrong key, unknown model, exhausted quota);
-  the same request will be rejected again. The turn decides.
-* InvalidAnswer: the model answered, twice, with what its schema does not allow. The turn decides; nothing is dead-lettered.
+* ModelRefused: the endpoint rejects this request as such (bad request, too long, wrong key, unknown model, exhausted
+  quota); the same request will be rejected again. The turn decides.
+* InvalidAnswer: the model answered, twice, with what its schema does not allow. The turn decides; nothing is
+  dead-lettered. An adapter raises it at once for an answer that it stopped reading; a re-ask may follow.
 """
 
 from shared.errors import HoldfastError, Retryable
@@ -14,7 +15,11 @@ from shared.llm.base import Usage
 
 
 class ModelUnavailable(Retryable):
-    """The endpoint could not answer now. `kind` is a bounded label: timeout, rate_limited, server_error, connection, overloaded."""
+    """
+    The endpoint could not answer now.
+
+    `kind` is a bounded label: timeout, rate_limited, server_error, connection, overloaded, circuit_open.
+    """
 
     def __init__(self, kind: str, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, retry_after_seconds=retry_after_seconds)
@@ -36,7 +41,11 @@ class CircuitOpen(ModelUnavailable):
 
 
 class ModelRefused(HoldfastError):
-    """The endpoint rejects the request as such. `kind` is a bounded label: auth, not_found, quota, too_long, bad_request."""
+    """
+    The endpoint rejects the request as such.
+
+    `kind` is a bounded label: auth, not_found, quota, too_long, bad_request.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -47,7 +56,8 @@ class InvalidAnswer(HoldfastError):
     """
     The model's answer does not satisfy its schema, and the one re-ask did not mend it.
 
-    `kind` is a bounded label: truncated, refused, empty, oversized, not_json, schema. `usage` is what the attempts cost.
+    `kind` is a bounded label: truncated, refused, empty, oversized, not_json, schema, check (the asker's own check
+    complained). `usage` is what the attempts cost.
     """
 
     def __init__(self, kind: str, message: str, *, usage: Usage) -> None:

@@ -1,0 +1,30 @@
+"""
+Settings of the rehearsal model (section `rehearsal`), read from `HOLDFAST_REHEARSAL_*`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.settings import Section
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class RehearsalSettings(Section):
+    """
+    How the stand-in behaves. Rates are shares of requests (`error_rate`, `malformed_rate`), of the claims it makes
+    (`hallucination_rate`) and of the mistakes it is shown (`verifier_miss_rate`).
+    """
+
+    base_latency_seconds: float = Field(default=0.0, ge=0)
+    seconds_per_output_token: float = Field(default=0.0, ge=0)
+    error_rate: Rate = 0.0
+    """429 and 500, half each; a request that is sent again is drawn anew, as an overload passes."""
+    malformed_rate: Rate = 0.0
+    """Truncated, in prose, wrong in enum, empty, refused, or 1 MB long: a sixth each."""
+    hallucination_rate: Rate = 0.0
+    verifier_miss_rate: Rate = 0.0
+    seed: int = 0
+    retry_after_seconds: float = Field(default=0.1, ge=0)
+    """What a 429 asks for."""
