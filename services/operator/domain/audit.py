@@ -1,9 +1,10 @@
 """
 An independent audit of the topics: does what Holdfast promised hold, judged from the records alone?
 
-The invariants are those of a reader who trusts nobody: every accepted customer message is covered by a turn, every turn ends
-once, at most one response a turn, responses in the order of the turns, only text that the record vouches for, and no judged
-claim without its accepted reply. The records must come from a read_committed reader, each partition in offset order.
+The invariants are those of a reader who trusts nobody: every accepted customer message is covered by a turn, every
+turn ends once, at most one response a turn, responses in the order of the turns, only text that the record vouches
+for, and no judged claim without its accepted reply. The records must come from a read_committed reader, each partition
+in offset order.
 """
 
 import hashlib

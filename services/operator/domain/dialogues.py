@@ -1,8 +1,9 @@
 """
-Recorded dialogues: one JSON object a line, with `events` of `source` (customer, agent, …), `text`, and `at` (unix seconds).
+Recorded dialogues: one JSON object a line, with `events` of `source` (customer, agent, …), `text`, and `at` (unix
+seconds).
 
-The shape is that of the STAR corpus (RasaHQ/STAR), and of the samples that come with Holdfast. What the customers said is
-published; what the agents said is left out, because Holdfast answers in their place.
+The shape is that of the STAR corpus (RasaHQ/STAR), and of the samples that come with Holdfast. What the customers said
+is published; what the agents said is left out, because Holdfast answers in their place.
 """
 
 import json
@@ -31,10 +32,12 @@ class Dialogue:
 
 def read_dialogues(rows: Iterable[str], *, domain: str = "") -> Iterator[Dialogue]:
     """
-    The dialogues of a file, those of *domain* alone where one is given; dialogues in which no customer speaks are left out.
+    The dialogues of a file, those of *domain* alone where one is given; dialogues in which no customer speaks are left
+    out.
 
     Raises:
         Invalid: (`bad_dialogue`) a row is no dialogue; the message names its line.
+
     """
     for number, row in enumerate(rows, start=1):
         if not row.strip():

@@ -32,7 +32,8 @@ class Spread:
 
 def hops(marks: Sequence[Mark], *, posted_ms: int, seen_ms: int) -> dict[str, float]:
     """
-    The parts of one turn's way in order: waiting before each stage (`→ stage`), work in it (`stage`), and delivery (`→ reader`).
+    The parts of one turn's way in order: waiting before each stage (`→ stage`), work in it (`stage`), and delivery (`→
+    reader`).
 
     *posted_ms* is when the message was published, *seen_ms* when its response was read.
     """

@@ -1,0 +1,139 @@
+"""
+Following conversations from outside: what was asked, what came back, and whether every promise held.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self, cast
+
+from services.operator.adapters.reader import Seen, TopicReader
+from services.operator.domain.audit import Auditor
+from services.operator.domain.timing import hops
+from shared.broker.clients import KafkaSettings
+from shared.events import topics
+from shared.events.claims import ClaimJudged
+from shared.events.conversation import MessagePosted, ResponseSent
+from shared.events.envelope import Envelope
+from shared.events.turns import TurnClosed
+
+WATCHED = (
+    topics.CONVERSATION_EVENTS,
+    topics.CONVERSATION_RESPONSES,
+    topics.TURNS_CLOSED,
+    topics.CLAIMS_JUDGED,
+)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A turn as it was seen from outside."""
+
+    conversation: str
+    question: str
+    closed: TurnClosed
+    closed_ms: int
+    posted_ms: int
+    response: ResponseSent | None = None
+
+    def hops(self) -> dict[str, float]:
+        """The parts of the turn's way, milliseconds each."""
+        return hops(self.closed.marks, posted_ms=self.posted_ms, seen_ms=self.closed_ms)
+
+
+@dataclass(slots=True)
+class _Asked:
+    text: str
+    posted_ms: int
+    done: asyncio.Future[TurnClosed]
+
+
+@dataclass(slots=True)
+class Watch:
+    """
+    Reads the topics that leave Holdfast, audits them, and tells whoever waits for a message's outcome.
+
+    With *tenant* it looks at that tenant's records alone, so that runs on one broker do not disturb each other.
+    """
+
+    settings: KafkaSettings
+    tenant: str = ""
+    start: Literal["beginning", "end"] = "beginning"
+    on_exchange: Callable[[Exchange], None] = lambda _: None
+    auditor: Auditor = field(default_factory=Auditor)
+    exchanges: dict[str, Exchange] = field(default_factory=dict)
+    _asked: dict[str, _Asked] = field(default_factory=dict)
+    _responses: dict[str, ResponseSent] = field(default_factory=dict)
+    _early: dict[str, tuple[TurnClosed, int]] = field(default_factory=dict)
+    _task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        started = asyncio.Event()
+        self._task = asyncio.create_task(self._follow(started))
+        waiter = asyncio.create_task(started.wait())
+        await asyncio.wait({self._task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        self.check()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def check(self) -> None:
+        """Raise what ended the reading, if it has ended."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    def expect(self, message: str, text: str, posted_ms: int) -> asyncio.Future[TurnClosed]:
+        """A future of the last outcome that covers the message with id *message*."""
+        done: asyncio.Future[TurnClosed] = asyncio.get_running_loop().create_future()
+        self._asked[message] = _Asked(text, posted_ms, done)
+        return done
+
+    async def _follow(self, started: asyncio.Event) -> None:
+        async with TopicReader(self.settings, WATCHED, start=self.start) as reader:
+            started.set()
+            while True:
+                for seen in await reader.read():
+                    if not self.tenant or seen.address.tenant == self.tenant:
+                        self._take(seen)
+
+    def _take(self, seen: Seen) -> None:
+        match seen.event.data:
+            case MessagePosted():
+                self.auditor.message(seen.address, cast("Envelope[MessagePosted]", seen.event))
+            case ResponseSent() as sent:
+                self.auditor.response(seen.address, cast("Envelope[ResponseSent]", seen.event))
+                self._responses[sent.turn_id] = sent
+                if exchange := self.exchanges.get(sent.turn_id):
+                    exchange.response = sent
+            case TurnClosed() as closed:
+                self.auditor.closing(seen.address, cast("Envelope[TurnClosed]", seen.event))
+                self._close(seen, closed)
+            case ClaimJudged():
+                self.auditor.claim(cast("Envelope[ClaimJudged]", seen.event))
+            case _:
+                pass  # modes, variables and the like are the platform's affair
+
+    def _close(self, seen: Seen, closed: TurnClosed) -> None:
+        asked = [self._asked[message] for message in closed.covers if message in self._asked]
+        exchange = Exchange(
+            conversation=closed.turn.conversation,
+            question=" ⏎ ".join(question.text for question in asked),
+            closed=closed,
+            closed_ms=seen.timestamp_ms,
+            posted_ms=max((question.posted_ms for question in asked), default=0),
+            response=self._responses.get(closed.turn.id),
+        )
+        self.exchanges[closed.turn.id] = exchange
+        for question in asked:
+            if not question.done.done():
+                question.done.set_result(closed)
+        self.on_exchange(exchange)
