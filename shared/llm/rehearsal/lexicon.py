@@ -14,31 +14,33 @@ STEM_LENGTH_MIN = 3
 
 WORD: Final = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 # Digits with thousands separators and decimals, with a currency sign or percent; not a part of a date, a time or an id.
-NUMBER: Final =
-re.compile(r"(?<![\w.,/:-])[€$£]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w/:-])|(?<![\w.,/:-])[€$£]?\d+(?:\.\d+)?(?![\w/:-])")
-ISO_DATE: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b") MONTHS =
-"january|february|march|april|may|june|july|august|september|october|november|december" DAY_MONTH: Final =
-re.compile(rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{MONTHS})(?:\s+\d{{4}})?\b", re.IGNORECASE) MONTH_DAY: Final =
-re.compile(rf"\b(?:{MONTHS})\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?\b", re.IGNORECASE) SENTENCE_END: Final =
-re.compile(r"(?<=[.!?])\s+")
+NUMBER: Final = re.compile(r"(?<![\w.,/:-])[€$£]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w/:-]|[.,]\d)")
+ISO_DATE: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
+DAY_MONTH: Final = re.compile(rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{MONTHS})(?:\s+\d{{4}})?\b", re.IGNORECASE)
+MONTH_DAY: Final = re.compile(rf"\b(?:{MONTHS})\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?\b", re.IGNORECASE)
+SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
 
 STOP_WORDS: Final = frozenset(
-    """
+    WORD.findall("""
     a about after again all also am an and any are as at be because been before being but by can could customer did do
     does doing for from get had has have having he her here hers him his how i if in into is it its just let like may me
     might more most my no nor not now of off on once only or other our out over own please same say says she should so
     some such tell than that the their them then there these they this those through to too under until up us user very
     want wants was we were what when where which while who whom why will with would you your
-    """.split(),
+    """),
 )
 # Longest first: the first that fits is cut off.
-SUFFIXES: Final = ("ations", "ation", "ingly", "edly", "ments", "ment", "ings", "ing", "ies", "ied", "es", "ed", "ly",
-"s") ENDINGS_OF_Y: Final = frozenset({"ies", "ied"})
+SUFFIXES: Final = (
+    *("ations", "ation", "ingly", "edly", "ments", "ment", "ings", "ing"),
+    *("ies", "ied", "es", "ed", "ly", "s"),
+)
+ENDINGS_OF_Y: Final = frozenset({"ies", "ied"})
 
 
 def words(text: str) -> list[str]:
     """The words of *text* in order, in lower case."""
-    return WORD.findall(text.lower().replace("’", "'"))
+    return WORD.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
 
 
 def terms(text: str) -> list[str]:
@@ -55,7 +57,11 @@ def stem(word: str) -> str:
             cut = base[: -len(suffix)]
             if suffix in ENDINGS_OF_Y:
                 return cut + "y"
-            return _undouble(cut).removesuffix("e")
+            return _without_e(_undouble(cut))
+    return _without_e(base)
+
+
+def _without_e(base: str) -> str:
     return base.removesuffix("e") if len(base) > STEM_LENGTH_MIN else base
 
 
