@@ -34,14 +34,24 @@ class Blueprint(Generic[Answer]):
 
     `name` is sent as the schema's name (letters, digits and `_`, with its version: `match_guidelines_v1`) and tells the
     rehearsal model which rules to answer by.
+
+    `choices` names string properties (or lists of strings) and the only values that they may take in this question,
+    such as the numbers of the facts that it shows. The schema says so; endpoints that do not enforce schemas may ignore
+    it, so the caller checks the answer. An endpoint compiles every new schema: let the values be few and recurring
+    (`F1` to `Fn`).
     """
 
     name: str
     answer: type[Answer]
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def schema(self) -> dict[str, Any]:
         """The answer's JSON Schema in the portable profile."""
-        return portable(self.answer.model_json_schema())
+        schema = portable(self.answer.model_json_schema())
+        for name, values in self.choices:
+            if values:
+                _restrict(schema, name, values)
+        return schema
 
 
 def portable(schema: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +76,18 @@ def portable(schema: dict[str, Any]) -> dict[str, Any]:
             raise ValueError("an object without named properties is not portable")
         kept |= {"required": list(kept["properties"]), "additionalProperties": False}
     return kept
+
+
+def _restrict(schema: dict[str, Any], name: str, values: tuple[str, ...]) -> None:
+    """Let every property *name* within *schema* take only *values*."""
+    for inner in schema.get("$defs", {}).values():
+        _restrict(inner, name, values)
+    for key, inner in schema.get("properties", {}).items():
+        strings = inner.get("items", inner)
+        if key == name and strings.get("type") == "string":
+            strings["enum"] = list(values)
+        else:
+            _restrict(strings, name, values)
 
 
 def _portable_value(key: str, value: Any) -> Any:
