@@ -66,7 +66,6 @@ class Watch:
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _responses: dict[str, ResponseSent] = field(default_factory=dict)
-    _early: dict[str, tuple[TurnClosed, int]] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -85,6 +84,11 @@ class Watch:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    @property
+    def waiting(self) -> int:
+        """Messages asked about that have no outcome yet."""
+        return sum(1 for asked in self._asked.values() if not asked.done.done())
 
     def check(self) -> None:
         """Raise what ended the reading, if it has ended."""

@@ -1,0 +1,26 @@
+"""
+`holdfast`, or `python -m services.operator`.
+"""
+
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+
+from services.operator.cli import app
+from shared.errors import HoldfastError
+
+EXIT_ERROR = 2
+
+
+def main() -> None:
+    """Run the command; an error that Holdfast foresaw is told in a line, not as a traceback."""
+    try:
+        app()
+    except HoldfastError as error:
+        Console(stderr=True).print(f"[bold red]holdfast:[/] {escape(str(error))}", highlight=False)
+        sys.exit(EXIT_ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""
+The chaos monkey: kills service processes and broker nodes at moments drawn from a seed, and starts them again.
+"""
+
+import asyncio
+import random
+import signal
+import time
+from dataclasses import dataclass, field
+
+from services.operator.adapters.fleet import Fleet, Member
+from shared.broker.local import LocalKafka
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What was done, to whom, and when (unix seconds)."""
+
+    kind: str
+    victim: str
+    at_seconds: float
+
+
+@dataclass(slots=True)
+class Monkey:
+    """Acts on a fleet; keeps a log of its faults."""
+
+    fleet: Fleet
+    source: random.Random
+    faults: list[Fault] = field(default_factory=list)
+
+    async def kill_one(self) -> Fault:
+        """SIGKILL a process drawn at random, and start it again at once, as a supervisor would."""
+        member = self.source.choice([member for member in self.fleet.members.values() if member.alive])
+        return await self._replace(member, signal.SIGKILL, "kill -9")
+
+    async def kill_for(self, stop: asyncio.Event, *, least_seconds: float, most_seconds: float) -> None:
+        """Kill one process after another, *least* to *most* seconds apart, until *stop*."""
+        while not await _stopped(stop, self.source.uniform(least_seconds, most_seconds)):
+            await self.kill_one()
+
+    async def storm(self, *, seconds: float, pause_seconds: float) -> None:
+        """A rebalance storm: members leave politely (SIGTERM) and come back, one after another."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            member = self.source.choice([member for member in self.fleet.members.values() if member.alive])
+            await self._replace(member, signal.SIGTERM, "rolling SIGTERM")
+            await asyncio.sleep(pause_seconds)
+
+    async def kill_node(self, nodes: LocalKafka, *, down_seconds: float) -> Fault:
+        """SIGKILL a broker node drawn at random and start it again after *down_seconds*."""
+        node = self.source.randrange(1, nodes.nodes + 1)
+        fault = Fault("kill -9 of a broker", f"node {node}", time.time())
+        self.faults.append(fault)
+        await asyncio.to_thread(nodes.kill, node)
+        await asyncio.sleep(down_seconds)
+        await asyncio.to_thread(nodes.start, node)
+        return fault
+
+    async def _replace(self, member: Member, number: signal.Signals, kind: str) -> Fault:
+        fault = Fault(kind, member.name, time.time())
+        self.faults.append(fault)
+        member.send(number)
+        await member.wait()
+        await member.start()
+        return fault
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

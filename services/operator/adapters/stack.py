@@ -1,0 +1,163 @@
+"""
+A whole Holdfast on this machine: broker, model and every service as processes of their own.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from services.operator.adapters.fleet import Fleet, Member, free_port
+from services.operator.adapters.playbooks import publish_playbook
+from shared.broker.clients import KafkaSettings
+from shared.broker.local import LocalKafka
+from shared.broker.topics import apply_topics
+from shared.errors import Fatal
+from shared.playbook.model import Playbook
+
+STAGES = ("conversations", "matcher", "reasoner", "verifier")
+POLL_SECONDS = 0.1
+
+BrokerKind = Literal["embedded", "kafka", "kafka3", "outside"]
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """
+    What to bring up.
+
+    `broker`: the embedded one, a local Apache Kafka of one or three nodes, or the one that the settings name (`outside`).
+    `model_url` empty starts the rehearsal model with `rehearsal` as its flags. `environ` is given to every service.
+    """
+
+    folder: Path
+    tenant: str
+    playbook: Playbook
+    broker: BrokerKind = "embedded"
+    partitions: int = 8
+    replicas: int = 1
+    model_url: str = ""
+    rehearsal: Mapping[str, float] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    ready_seconds_max: float = 45.0
+
+
+@dataclass(slots=True)
+class Stack:
+    """What runs: how to reach the broker, and the processes."""
+
+    kafka: KafkaSettings
+    services: Fleet
+    aids: Fleet
+    nodes: LocalKafka | None = None
+    model_url: str = ""
+
+    def check(self) -> None:
+        """
+        Raise what a fallen process said last.
+
+        Raises:
+            Fatal: a process of the stack has ended by itself.
+
+        """
+        for member in (*self.aids.fallen(), *self.services.fallen()):
+            raise Fatal(f"{member.name} ended; the end of {member.log}:\n{member.log_tail()}")
+
+
+@asynccontextmanager
+async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]:
+    """
+    Bring everything up, in order, and take it down again whatever happens.
+
+    Raises:
+        Fatal: something did not come up; the message holds the end of its log.
+
+    """
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    async with AsyncExitStack() as stack:
+        aids = Fleet(plan.folder, {})
+        stack.push_async_callback(aids.stop)
+        settings, nodes = await _broker(plan, kafka, aids, stack)
+        await apply_topics(settings, partitions=plan.partitions)
+        await publish_playbook(settings, plan.tenant, plan.playbook)
+        model_url = plan.model_url or await _rehearsal(plan, aids)
+        services = Fleet(plan.folder, _environ(settings, plan, model_url))
+        stack.push_async_callback(services.stop)
+        built = Stack(settings, services, aids, nodes, model_url)
+        for number in range(1, plan.replicas + 1):
+            for stage in STAGES:
+                await services.start(f"{stage}-{number}", f"services.{stage}")
+        await _ready(built, plan.ready_seconds_max)
+        yield built
+
+
+async def _broker(
+    plan: StackPlan, kafka: KafkaSettings, aids: Fleet, stack: AsyncExitStack
+) -> tuple[KafkaSettings, LocalKafka | None]:
+    if plan.broker == "outside":
+        return kafka, None
+    if plan.broker == "embedded":
+        port = free_port()
+        broker = await aids.start("broker", "shared.broker.embedded", "--port", str(port))
+        await _listening(broker, port, plan.ready_seconds_max)
+        return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"}), None
+    nodes = LocalKafka(nodes=3 if plan.broker == "kafka3" else 1, data=plan.folder / "kafka", port_base=free_port())
+    stack.callback(nodes.down)
+    await asyncio.to_thread(nodes.up)
+    return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes
+
+
+async def _rehearsal(plan: StackPlan, aids: Fleet) -> str:
+    port = free_port()
+    flags = [part for name, value in plan.rehearsal.items() for part in (f"--{name.replace('_', '-')}", f"{value:g}")]
+    model = await aids.start("model", "shared.llm.rehearsal", "--port", str(port), *flags)
+    await _listening(model, port, plan.ready_seconds_max)
+    return f"http://127.0.0.1:{port}/v1"
+
+
+def _environ(settings: KafkaSettings, plan: StackPlan, model_url: str) -> dict[str, str]:
+    return {
+        "HOLDFAST_KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "HOLDFAST_KAFKA_NAMESPACE": settings.namespace,
+        "HOLDFAST_LLM_URL": model_url,
+        **plan.environ,
+    }
+
+
+async def _listening(member: Member, port: int, seconds_max: float) -> None:
+    until = time.monotonic() + seconds_max
+    while time.monotonic() < until and member.alive:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            writer.close()
+            return
+    raise Fatal(f"{member.name} did not come up; the end of {member.log}:\n{member.log_tail()}")
+
+
+async def _ready(stack: Stack, seconds_max: float) -> None:
+    until = time.monotonic() + seconds_max
+    async with httpx.AsyncClient(timeout=2.0) as client:
+        for member in stack.services.members.values():
+            while not await ready(client, member):
+                stack.check()
+                if time.monotonic() > until:
+                    raise Fatal(f"{member.name} is not ready after {seconds_max:g} s; its log:\n{member.log_tail()}")
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def ready(client: httpx.AsyncClient, member: Member) -> bool:
+    """Whether a service says that it is ready for work."""
+    try:
+        response = await client.get(f"http://127.0.0.1:{member.environ['HOLDFAST_TELEMETRY_PORT']}/readyz")
+    except httpx.HTTPError:
+        return False
+    return response.is_success

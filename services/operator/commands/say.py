@@ -1,0 +1,110 @@
+"""
+`holdfast say`: a chat in the terminal with one conversation; the turn's stages are shown as they pass.
+"""
+
+import asyncio
+import os
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from services.operator import tables
+from services.operator.adapters.publisher import Publisher, posted
+from services.operator.adapters.reader import Seen, TopicReader
+from services.operator.settings import OperatorSettings
+from shared.broker.clients import KafkaSettings
+from shared.events import topics
+from shared.events.conversation import ResponseSent
+from shared.events.envelope import Address
+from shared.events.turns import TurnClosed, TurnDrafted, TurnFinished, TurnMatched, TurnOpened
+from shared.settings import read_settings
+
+FOLLOWED = (
+    topics.TURNS_OPENED,
+    topics.TURNS_MATCHED,
+    topics.TURNS_DRAFTED,
+    topics.TURNS_FINISHED,
+    topics.CONVERSATION_RESPONSES,
+    topics.TURNS_CLOSED,
+)
+PATIENCE_SECONDS = 120.0
+
+
+def command(
+    text: Annotated[str, typer.Argument(help="what to say; without it, a chat opens (an empty line ends it)")] = "",
+    tenant: Annotated[str, typer.Option(help="whose playbook answers")] = "harbour",
+    agent: Annotated[str, typer.Option(help="which playbook of the tenant answers")] = "bank",
+    conversation: Annotated[str, typer.Option(help="the conversation to continue; a new one by default")] = "",
+    stages: Annotated[bool, typer.Option(help="show the stages of each turn")] = True,
+) -> None:
+    """
+    Talk to a running Holdfast: type, watch the turn pass its stages, read the reply.
+    """
+    console = Console()
+    settings = read_settings(OperatorSettings, os.environ)
+    address = Address(tenant, conversation or f"say-{uuid4().hex[:8]}")
+    raise typer.Exit(asyncio.run(_chat(console, settings.kafka, address, agent, text, stages=stages)))
+
+
+async def _chat(
+    console: Console, kafka: KafkaSettings, address: Address, agent: str, text: str, *, stages: bool
+) -> int:
+    console.print(f"[dim]{address.tenant}:{address.conversation} with {agent}; an empty line ends[/]")
+    async with TopicReader(kafka, FOLLOWED, start="end") as reader, Publisher(kafka) as publisher:
+        while said := text or await asyncio.to_thread(_ask, console):
+            event = posted(address, agent, said)
+            await publisher.publish([(address, event)])
+            if not await _follow(console, reader, address, event.id, stages=stages):
+                console.print(f"[red]no outcome within {PATIENCE_SECONDS:g} s; are the services running?[/]")
+                return 1
+            if text:
+                break
+    return 0
+
+
+def _ask(console: Console) -> str:
+    try:
+        return console.input("[bold blue]you[/] › ").strip()
+    except EOFError:
+        return ""
+
+
+async def _follow(console: Console, reader: TopicReader, address: Address, message: str, *, stages: bool) -> bool:
+    """Show what happens until the turn that covers *message* is closed; False if that takes too long."""
+    until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while asyncio.get_running_loop().time() < until:
+        for seen in await reader.read():
+            if seen.address == address and _show(console, seen, message, stages=stages):
+                return True
+    return False
+
+
+def _show(console: Console, seen: Seen, message: str, *, stages: bool) -> bool:
+    body = seen.event.data
+    if isinstance(body, ResponseSent):
+        console.print(f"[bold green]{escape(body.agent)}[/] › {escape(body.text)}")
+    elif stages:
+        console.print(f"[dim]{escape(_told(body))}[/]", highlight=False)
+    return isinstance(body, TurnClosed) and message in body.covers
+
+
+def _told(body: object) -> str:
+    match body:
+        case TurnOpened():
+            return f"  opened   turn {body.turn.epoch}, {len(body.transcript)} messages, playbook {body.turn.playbook_version}"
+        case TurnMatched():
+            return f"  matched  {', '.join(body.matching.active) or 'no guideline'} of {body.matching.candidates}"
+        case TurnDrafted():
+            return f"  drafted  {body.draft.mode}: {body.draft.text}"
+        case TurnFinished():
+            return f"  finished {body.result} by the {body.stage}{': ' + body.reason if body.reason else ''}"
+        case TurnClosed():
+            found = "; ".join(tables.caught(body))
+            return (
+                f"  closed   {body.outcome}{': ' + body.reason if body.reason else ''}{' · ' + found if found else ''}"
+            )
+        case _:
+            return f"  {type(body).__name__}"
