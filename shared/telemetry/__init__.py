@@ -1,0 +1,3 @@
+"""
+What a process tells about itself: logs, metrics, health, trace context.
+"""

@@ -1,0 +1,178 @@
+"""
+/metrics, /healthz and /readyz, served from threads of their own.
+
+Threads, because the event loop is what the probe asks about: a loop that is stuck could not answer that it is stuck,
+and a loop with thousands of ready tasks would answer late. A thread answers between two bytecodes of whatever the loop
+runs.
+"""
+
+import asyncio
+import http.server
+import socket
+import socketserver
+import sys
+import threading
+import traceback
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from shared.errors import Fatal
+from shared.telemetry.health import Health
+
+CONNECTIONS_MAX = 16
+"""Connections served at once, each by a thread; one more is closed unanswered."""
+REQUEST_SECONDS_MAX = 5.0
+"""How long a connection may stay silent before it is closed."""
+_POLL_SECONDS = 0.1
+_PLAIN = "text/plain; charset=utf-8"
+
+log = structlog.get_logger(__name__)
+
+
+class TelemetryServer:
+    """
+    Serves the metrics of *registry* and the probes of *health*; *port* 0 takes a free one, which `port` tells after
+    `start`.
+
+    * `/metrics`: Prometheus text, or OpenMetrics where the scraper asks for it.
+    * `/healthz`: 200 while the main loop beats, 503 once it has been silent for longer than `health.limit_seconds`; the
+    first
+      such answer logs the stack of the thread that called `start`, which shows where the loop hangs.
+    * `/readyz`: 200 while `health.ready`, else 503.
+
+    Collectors in *registry* are read from a thread: they must not touch what only the event loop may.
+    """
+
+    def __init__(self, registry: CollectorRegistry, health: Health, host: str, port: int) -> None:
+        self._registry = registry
+        self._health = health
+        self._address = (host, port)
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self._address[1]
+
+    @property
+    def url(self) -> str:
+        """The server's address, as in `http://127.0.0.1:9464`."""
+        host, port = self._address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def start(self) -> None:
+        """
+        Listen and serve.
+
+        Raises:
+            Fatal: the address cannot be listened on.
+
+        """
+        host, port = self._address
+        try:
+            self._server = _Server(self._address, self._registry, self._health)
+        except OSError as error:
+            raise Fatal(
+                f"telemetry cannot listen on {host}:{port}: {error.strerror}; "
+                "set HOLDFAST_TELEMETRY_HOST and HOLDFAST_TELEMETRY_PORT to a free address"
+            ) from None
+        self._address = (host, self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="telemetry", daemon=True
+        )
+        self._thread.start()
+        log.info("telemetry is served", url=self.url)
+
+    async def stop(self) -> None:
+        """Stop listening; a request under way is still answered. Without effect where nothing was started."""
+        if self._server is None or self._thread is None:
+            return
+        await asyncio.to_thread(self._server.shutdown)
+        await asyncio.to_thread(self._thread.join)
+        self._server.server_close()
+        self._server = self._thread = None
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], registry: CollectorRegistry, health: Health) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.registry = registry
+        self.health = health
+        self._watched = threading.get_ident()
+        self._told = False
+        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
+        log.debug("a telemetry request broke off", error=repr(sys.exception()))
+
+    def alive(self) -> bool:
+        """Whether the main loop makes progress; logs once per silence where the watched thread stands."""
+        silent_seconds = self.health.silent_seconds()
+        alive = silent_seconds <= self.health.limit_seconds
+        if not alive and not self._told:
+            frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - documented for this very use
+            stack = "".join(traceback.format_stack(frame)) if frame else "the thread has ended"
+            log.error("the main loop makes no progress", silent_seconds=round(silent_seconds, 1), stack=stack)
+        self._told = not alive
+        return alive
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    timeout = REQUEST_SECONDS_MAX
+    server_version = "holdfast"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                self._answer(HTTPStatus.OK, encode(self.server.registry), content_type)
+            case "/healthz":
+                alive = self.server.alive()
+                limit = self.server.health.limit_seconds
+                self._probe(alive, "alive" if alive else f"the main loop has made no progress for over {limit:g} s")
+            case "/readyz":
+                ready = self.server.health.ready
+                self._probe(ready, "ready" if ready else "not ready: the group is not joined, or the process stops")
+            case _:
+                self._answer(HTTPStatus.NOT_FOUND, b"here are /metrics, /healthz and /readyz\n", _PLAIN)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _probe(self, well: bool, told: str) -> None:
+        self._answer(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, f"{told}\n".encode(), _PLAIN)
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        log.debug("telemetry request", request=format % args)
