@@ -50,7 +50,7 @@ class Guideline(Part):
     action: str = Field("", max_length=16_384)
     criticality: Criticality = Criticality.MEDIUM
     enabled: bool = True
-    pinned: bool = Field(False, description="always a candidate, whatever retrieval says")
+    pinned: bool = Field(default=False, description="always a candidate, whatever retrieval says")
     priority: int = 0
     composition: Composition | None = None
     tags: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class Phrases(Part):
 class VerificationPolicy(Part):
     """How replies are checked before they leave."""
 
-    corrects: bool = Field(True, description="mend failed claims; otherwise only record them")
+    corrects: bool = Field(default=True, description="mend failed claims; otherwise only record them")
     rounds_max: int = Field(2, ge=0, le=5)
     calibration_share: float = Field(
         0.05, ge=0, le=1, description="share of skippable drafts that are checked all the same"

@@ -1,0 +1,127 @@
+"""
+A playbook's file → a checked `Playbook`, or every reason why not, by line.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from shared.playbook.checking import check
+from shared.playbook.finding import Finding, Path, PlaybookError, Severity, errors
+from shared.playbook.model import Playbook
+from shared.playbook.source import Source, read_source
+
+_REMEDIES: Mapping[str, str] = {
+    "string_pattern_mismatch": "write lower-case letters, digits, `-` and `_`, beginning with a letter or digit",
+    "string_too_short": "write a text there",
+    "string_too_long": "shorten it, or divide it into several",
+    "string_type": "write a text; put it in quotes where YAML takes it for a number or a truth value",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "enum": "choose one of those",
+    "literal_error": "choose one of those",
+    "missing": "add it",
+    "tuple_type": "write a list, each item on a line of its own that begins with `- `",
+    "model_type": "write a mapping, `key: value` on lines of their own",
+    "dict_type": "write a mapping, `key: value` on lines of their own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A playbook that may be used, with what is to be said of it all the same (warnings and notes, by line)."""
+
+    playbook: Playbook
+    findings: tuple[Finding, ...] = ()
+
+
+def load(path: FilePath | str) -> Loaded:
+    """
+    The playbook in the file *path*.
+
+    Raises:
+        PlaybookError: the file cannot be read, is no playbook, or a check found an error.
+
+    """
+    try:
+        text = FilePath(path).read_bytes()
+    except OSError as error:
+        reason = f"the file cannot be read: {error.strerror}"
+        raise PlaybookError(
+            [Finding(Severity.ERROR, "unreadable", (), reason, "name an existing file", str(path), 1)],
+        ) from None
+    return parse(text, str(path))
+
+
+def parse(text: bytes, file: str) -> Loaded:
+    """
+    The playbook that the YAML *text* holds; *file* names it in findings.
+
+    Raises:
+        PlaybookError: it is no playbook, or a check found an error.
+
+    """
+    source = read_source(text, file)
+    try:
+        # JSON's rules and not Python's: a YAML list stands for a tuple, a text for an enum's value.
+        playbook = Playbook.model_validate(source.data if source.data is not None else {})
+    except ValidationError as error:
+        raise PlaybookError(_located(source, _complaints(error))) from None
+    findings = _located(source, check(playbook))
+    if errors(findings):
+        raise PlaybookError(findings)
+    return Loaded(playbook, findings)
+
+
+def _located(source: Source, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    placed = (replace(finding, file=source.file, line=source.line(finding.path)) for finding in findings)
+    return tuple(sorted(placed, key=lambda finding: finding.line))
+
+
+def _complaints(error: ValidationError) -> list[Finding]:
+    return [_complaint(item) for item in error.errors(include_url=False)]
+
+
+def _complaint(item: Mapping[str, Any]) -> Finding:
+    kind, path = str(item["type"]), tuple(item["loc"])
+    name = ".".join(map(str, path)) or "the playbook"
+    describe: Callable[[Path, str, Mapping[str, Any]], tuple[str, str]] = {
+        "extra_forbidden": _unknown_key,
+        "missing": _missing_key,
+    }.get(kind, _other)
+    reason, remedy = describe(path, name, item)
+    return Finding(Severity.ERROR, kind, path, reason, remedy)
+
+
+def _unknown_key(path: Path, name: str, _item: Mapping[str, Any]) -> tuple[str, str]:
+    known = _fields_at(path[:-1])
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known there: {', '.join(sorted(known))}"
+    return f"`{name}` is not a key of a playbook", hint
+
+
+def _missing_key(path: Path, name: str, _item: Mapping[str, Any]) -> tuple[str, str]:
+    return f"`{name}` is missing", f"add `{path[-1]}:`"
+
+
+def _other(_path: Path, name: str, item: Mapping[str, Any]) -> tuple[str, str]:
+    message = str(item["msg"])
+    return f"`{name}`: {message[:1].lower()}{message[1:]}", _REMEDIES.get(str(item["type"]), "correct the value")
+
+
+def _fields_at(path: Path) -> list[str]:
+    model: type[BaseModel] = Playbook
+    for key in path:
+        if isinstance(key, str) and key in model.model_fields:
+            model = _model_in(model.model_fields[key].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

@@ -1,0 +1,231 @@
+"""
+Playbooks over Kafka: publishing one, and following all of them.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, consumer
+from shared.errors import Invalid
+from shared.events.topics import PLAYBOOKS
+from shared.playbook.checking import check
+from shared.playbook.finding import PlaybookError, errors
+from shared.playbook.model import Playbook
+from shared.playbook.records import PlaybookKey, check_address, pack, succession
+from shared.playbook.shelf import Shelf
+from shared.playbook.version import canonical, hash_of
+
+KEEP_VERSIONS = 10
+"""Versions of an agent that turns may still name; ten publications within one turn's deadline are not expected."""
+_RECORD_ROOM_BYTES = 1_024
+POLL_SECONDS = 1.0
+POLL_RECORDS_MAX = 500
+BACKOFF_FIRST_SECONDS = 0.5
+BACKOFF_MAX_SECONDS = 15.0
+
+log = structlog.get_logger(__name__)
+
+
+class RecordProducer(Protocol):
+    """What publishing needs of a Kafka producer; aiokafka's has it."""
+
+    async def partitions_for(self, topic: str) -> set[int]: ...
+
+    async def send_and_wait(self, topic: str, value: Any, key: Any, partition: int) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication did; `changed` is false where the version was in force already."""
+
+    version: str
+    retired: tuple[str, ...]
+    changed: bool
+
+
+async def publish(
+    producer: RecordProducer,
+    settings: KafkaSettings,
+    tenant: str,
+    playbook: Playbook,
+    *,
+    kept: Sequence[str] = (),
+    keep: int = KEEP_VERSIONS,
+) -> Published:
+    """
+    Put *playbook* in force for *tenant*'s agent of its name.
+
+    *kept* are the versions kept so far, newest first (`PlaybookFollower.kept`); those beyond *keep* are retired.
+    Content goes before head and each is acknowledged, so a crash in between leaves the former version in force.
+
+    Raises:
+        PlaybookError: a check finds an error in it, or it is too large for a record.
+        Invalid: (`bad_key`, `too_large`) *tenant* is no name, or the playbook does not fit a record.
+        aiokafka.errors.KafkaError: the broker did not take it.
+
+    """
+    check_address(tenant, playbook.agent)
+    if wrong := errors(check(playbook)):
+        raise PlaybookError(wrong)
+    content = canonical(playbook)
+    version, packed = hash_of(content), pack(content)
+    if len(packed) > RECORD_BYTES_MAX - _RECORD_ROOM_BYTES:
+        size = (
+            f"the playbook takes {len(packed):,} bytes packed; a record holds {RECORD_BYTES_MAX - _RECORD_ROOM_BYTES:,}"
+        )
+        raise Invalid("too_large", f"{size}; divide the agent's work between several agents")
+    head, retired = succession(version, kept, keep)
+    name = PlaybookKey(tenant, playbook.agent)
+    records = [
+        (PlaybookKey(tenant, playbook.agent, version), packed),
+        (name, head.model_dump_json().encode()),
+        *((PlaybookKey(tenant, playbook.agent, old), None) for old in retired),
+    ]
+    topic = settings.namespace + PLAYBOOKS
+    partition = await _partition(producer, topic, name)
+    for key, value in records:
+        await producer.send_and_wait(topic, value=value, key=key.encode(), partition=partition)
+    return Published(version, retired, changed=tuple(kept[:1]) != (version,))
+
+
+async def withdraw(
+    producer: RecordProducer, settings: KafkaSettings, tenant: str, agent: str, *, kept: Sequence[str] = ()
+) -> None:
+    """Put no playbook in force for the agent, and retire the versions *kept* of it."""
+    check_address(tenant, agent)
+    topic, name = settings.namespace + PLAYBOOKS, PlaybookKey(tenant, agent)
+    partition = await _partition(producer, topic, name)
+    for key in (name, *(PlaybookKey(tenant, agent, version) for version in kept)):
+        await producer.send_and_wait(topic, value=None, key=key.encode(), partition=partition)
+
+
+async def _partition(producer: RecordProducer, topic: str, name: PlaybookKey) -> int:
+    partitions = sorted(await producer.partitions_for(topic))
+    hashed: int = murmur2(name.encode()) & 0x7FFFFFFF
+    return partitions[hashed % len(partitions)]
+
+
+class FollowerMetrics:
+    """What a follower tells of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter(
+            "holdfast_playbook_records",
+            "Records of the playbooks topic by what became of them; refused ones carry the reason.",
+            ["result"],
+            registry=registry,
+        )
+        self.versions = Gauge("holdfast_playbook_versions", "Playbook versions held.", registry=registry)
+        self.in_force = Gauge("holdfast_playbooks_in_force", "Agents with a playbook in force.", registry=registry)
+        self.interruptions = Counter(
+            "holdfast_playbook_interruptions", "Times that following the topic broke off.", registry=registry
+        )
+
+
+class PlaybookFollower:
+    """
+    The directory of a running process: reads the whole topic before it says ready, then follows it.
+
+    A record that cannot be used is refused, logged and counted; the last good version stays in force. When the broker
+    goes away, what is known stays in force, and the topic is read afresh once it is back.
+    """
+
+    def __init__(self, settings: KafkaSettings, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._topic = settings.namespace + PLAYBOOKS
+        self._metrics = FollowerMetrics(registry)
+        self._shelf = Shelf()
+        self._ready = asyncio.Event()
+        self._failures = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the topic has been read to its end once."""
+        return self._ready.is_set()
+
+    async def wait_ready(self) -> None:
+        """Wait until the topic has been read to its end once."""
+        await self._ready.wait()
+
+    def current(self, tenant: str, agent: str) -> tuple[str, Playbook] | None:
+        return self._shelf.current(tenant, agent)
+
+    def version(self, tenant: str, agent: str, version: str) -> Playbook | None:
+        return self._shelf.version(tenant, agent, version)
+
+    def kept(self, tenant: str, agent: str) -> tuple[str, ...]:
+        """The versions that turns may still name, newest first."""
+        return self._shelf.kept(tenant, agent)
+
+    def agents(self) -> tuple[tuple[str, str], ...]:
+        """Tenant and agent of every playbook in force."""
+        return self._shelf.agents()
+
+    async def run(self) -> None:
+        """Follow the topic until cancelled."""
+        while True:
+            reader = consumer(self._settings, group=None)
+            # A subscription without a group takes all partitions, those added later included.
+            reader.subscribe([self._topic])
+            try:
+                await reader.start()
+                await self._read(reader)
+            except KafkaError as error:
+                self._failures += 1
+                self._metrics.interruptions.inc()
+                log.warning(
+                    "playbooks cannot be followed; what is known stays in force", topic=self._topic, error=str(error)
+                )
+            finally:
+                await reader.stop()
+            longest_seconds = min(BACKOFF_FIRST_SECONDS * 2 ** min(self._failures, 16), BACKOFF_MAX_SECONDS)
+            await asyncio.sleep(longest_seconds * random.uniform(0.5, 1.0))
+
+    async def _read(self, reader: AIOKafkaConsumer) -> None:
+        ends = await reader.end_offsets(reader.assignment())
+        shelf = Shelf()
+        while not await _reached(reader, ends):
+            await self._take(reader, shelf)
+        self._shelf = shelf
+        self._failures = 0
+        self._tell()
+        self._ready.set()
+        log.info("playbooks read", in_force=len(shelf.agents()), versions=len(shelf))
+        while True:
+            if await self._take(reader, shelf):
+                self._tell()
+
+    async def _take(self, reader: AIOKafkaConsumer, shelf: Shelf) -> int:
+        batches = await reader.getmany(timeout_ms=round(POLL_SECONDS * 1000), max_records=POLL_RECORDS_MAX)
+        records = [record for batch in batches.values() for record in batch]
+        for record in records:
+            try:
+                result = shelf.apply(record.key, record.value)
+            except Invalid as error:
+                result = f"refused_{error.reason}"
+                log.warning(
+                    "playbook record refused; the last good version stays in force",
+                    reason=error.reason,
+                    error=str(error),
+                    partition=record.partition,
+                    offset=record.offset,
+                )
+            self._metrics.records.labels(result).inc()
+        return len(records)
+
+    def _tell(self) -> None:
+        self._metrics.versions.set(len(self._shelf))
+        self._metrics.in_force.set(len(self._shelf.agents()))
+
+
+async def _reached(reader: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    return all([await reader.position(partition) >= end for partition, end in ends.items()])
