@@ -87,6 +87,7 @@ def read(answer: Mapping[str, Any], request: Request, model: str) -> tuple[Compl
 
     Raises:
         ModelUnavailable: (server_error) the document is no message.
+
     """
     blocks = answer.get("content")
     if not isinstance(blocks, list):

@@ -90,6 +90,7 @@ class Endpoint:
         Raises:
             ModelUnavailable, ModelRefused: see `http_errors`. DeadlineExceeded: *deadline* passed.
             InvalidAnswer: (oversized) the body is longer than `answer_bytes_max`; reading stopped there.
+
         """
         # A lone surrogate, which a customer can send, has no UTF-8 form.
         content = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -78,6 +78,7 @@ def read(answer: Mapping[str, Any], request: Request, model: str) -> tuple[Compl
 
     Raises:
         ModelUnavailable: (server_error) the document has no choice in it.
+
     """
     try:
         choice = answer["choices"][0]

@@ -66,6 +66,8 @@ class LlmSettings(Section):
     """The adaptive limit never falls below this."""
     waiting_max: int = Field(default=10_000, ge=1)
     """Calls that may wait for a free place."""
+    fair_chance_seconds: float = Field(default=5.0, ge=0)
+    """A deadline that passes sooner after the call was sent is held against our own waits, not against the endpoint."""
     slow_seconds: float = Field(default=0, ge=0)
     """An answer that took longer counts as congestion; 0 = only errors do."""
 
@@ -84,6 +86,9 @@ class LlmSettings(Section):
     circuit_failure_share: Share = 0.5
     circuit_probe_seconds: Seconds = 10.0
     """While the circuit is open, one call is let through each time this has passed."""
+
+    probe_timeout_seconds: Seconds = 15.0
+    """Of the enforcement probe at start, retries included."""
 
     @field_validator("url")
     @classmethod

@@ -80,6 +80,7 @@ async def ask(
     Raises:
         InvalidAnswer: neither answer was good; its kind is the last one's, its usage that of both.
         ModelUnavailable, ModelRefused: see `LanguageModel.complete`.
+
     """
     request = Request(
         purpose=purpose,

@@ -35,6 +35,7 @@ def read_arguments(arguments: Sequence[str], settings: RehearsalSettings) -> tup
 
     Raises:
         SystemExit: an argument is unknown (argparse prints the usage). Fatal: a value is out of range.
+
     """
     parser = argparse.ArgumentParser(prog="python -m shared.llm.rehearsal", description="A stand-in model on loopback.")
     parser.add_argument("--port", type=int, default=PORT, help=f"0 takes a free one (default {PORT})")

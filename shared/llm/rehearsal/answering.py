@@ -49,6 +49,7 @@ def read_question(body: bytes) -> Question:
 
     Raises:
         UnreadableQuestion: it is no chat completion request; the message tells what is wrong.
+
     """
     try:
         document = from_json(body)

@@ -14,6 +14,7 @@ def least_answer(schema: Mapping[str, Any]) -> Any:
 
     Raises:
         ValueError: the schema is recursive, or of a type outside the profile.
+
     """
     return _least(schema, schema.get("$defs", {}), 0)
 

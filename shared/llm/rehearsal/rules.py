@@ -47,6 +47,7 @@ def load_rules() -> dict[str, Rule]:
 
     Raises:
         Fatal: a module has no mapping `RULES`, or two modules answer the same schema.
+
     """
     found: dict[str, Rule] = {}
     for module in pkgutil.iter_modules(shared.llm.rehearsal.__path__):

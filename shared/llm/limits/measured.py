@@ -1,0 +1,58 @@
+"""
+Measures every call that is really sent.
+"""
+
+import asyncio
+from typing import Final
+
+import httpx
+
+from shared.errors import HoldfastError
+from shared.llm.base import Completion, LanguageModel, Request
+from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
+from shared.llm.metrics import OPERATION, LlmMetrics
+from shared.llm.settings import LlmSettings
+
+PORTS: Final = {"http": 80, "https": 443}
+
+
+class Measured:
+    """Observes duration, tokens and calls under way; a cancelled call is observed as such, too."""
+
+    def __init__(self, inner: LanguageModel, settings: LlmSettings, metrics: LlmMetrics) -> None:
+        url = httpx.URL(settings.url)
+        self._inner = inner
+        self._metrics = metrics
+        self._in_flight = metrics.in_flight.labels(provider=settings.provider)
+        self._labels = {
+            "gen_ai_operation_name": OPERATION,
+            "gen_ai_provider_name": settings.provider,
+            "gen_ai_request_model": settings.model,
+            "server_address": url.host,
+            "server_port": str(url.port or PORTS[url.scheme]),
+        }
+
+    async def complete(self, request: Request) -> Completion:
+        """The completion of *request*."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        error_type, answered_by = "cancelled", ""
+        self._in_flight.inc()
+        try:
+            completion = await self._inner.complete(request)
+            error_type, answered_by = "", self._metrics.bounded_name(completion.model)
+            self._count_tokens(completion, answered_by)
+        except HoldfastError as error:
+            error_type = error.kind if isinstance(error, ModelUnavailable | ModelRefused | InvalidAnswer) else "other"
+            raise
+        finally:
+            self._in_flight.dec()
+            labels = {**self._labels, "gen_ai_response_model": answered_by, "error_type": error_type}
+            self._metrics.duration.labels(**labels).observe(loop.time() - started)
+        return completion
+
+    def _count_tokens(self, completion: Completion, answered_by: str) -> None:
+        counts = {"input": completion.usage.input_tokens, "output": completion.usage.output_tokens}
+        for kind, count in counts.items():
+            labels = {**self._labels, "gen_ai_response_model": answered_by, "gen_ai_token_type": kind}
+            self._metrics.tokens.labels(**labels).observe(count)
