@@ -57,6 +57,13 @@ class Handler(Protocol):
         """
         ...
 
+    def acknowledged(self, record: Record) -> None:
+        """
+        The outputs of *record* are in the log: from now on a repetition of it needs no work. Must be quick, must not
+        raise.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Transition(Generic[State]):

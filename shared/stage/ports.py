@@ -29,7 +29,11 @@ class Committed:
 
 
 class Listener(Protocol):
-    """Who is told of rebalances; the group waits for both calls."""
+    """
+    Who is told of rebalances; one call at a time. The group stays a live member (heartbeats go on) during both.
+
+    From the beginning of `revoked` until a position is resumed again, `fetch` returns nothing of it.
+    """
 
     async def revoked(self, tasks: frozenset[int]) -> None:
         """
@@ -38,7 +42,11 @@ class Listener(Protocol):
         ...
 
     async def assigned(self, tasks: frozenset[int]) -> None:
-        """Exactly *tasks* are owned now; they are paused until the listener seeks and resumes them."""
+        """
+        Exactly *tasks* are owned now; they are paused until the listener seeks and resumes them.
+
+        Cancelled where the group rebalances meanwhile; `revoked` follows, then `assigned` anew.
+        """
         ...
 
 
@@ -52,7 +60,15 @@ class Group(Protocol):
         ...
 
     async def fetch(self, *, records_max: int, wait_seconds: float) -> Sequence[Record]:
-        """Records of the partitions that are not paused, in offset order within each; empty after *wait_seconds*."""
+        """
+        Records of the partitions that are not paused, in offset order within each; empty after *wait_seconds*.
+
+        Raises:
+            Retryable: not now.
+            OwnershipLost: the membership is broken beyond repair: stop this group and start another.
+            Fatal: this process may not read what it should.
+
+        """
         ...
 
     def pause(self, positions: Iterable[Position]) -> None: ...

@@ -1,0 +1,144 @@
+"""
+The one way in which a service's process runs.
+
+    # services/matcher/__main__.py
+    def main() -> None:
+        sys.exit(run("matcher", MatcherSettings, build))
+
+    # services/matcher/app.py: the composition root
+    @asynccontextmanager
+    async def build(settings: MatcherSettings, process: Process) -> AsyncIterator[Runnable]:
+        async with model_client(settings.llm) as model:
+            ...
+            yield ConcurrentStage(..., health=process.health)
+
+`run` reads the settings, sets up logging and the telemetry server, and runs what *build* yields until it ends or
+SIGTERM (or SIGINT) comes. Liveness is the event loop's own: it stays green while the broker or the model is away. The
+stage sets `health.ready` when it has joined its group.
+
+Exit codes: 0 drained, 1 a `Fatal` or a bug (one critical line in the log), 2 wrong settings, 130 a second SIGINT.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from shared.broker.clients import KafkaSettings
+from shared.errors import Fatal, HoldfastError
+from shared.settings import ProcessSettings, read_settings
+from shared.stage.settings import StageSettings
+from shared.telemetry import logging
+from shared.telemetry.health import Health
+from shared.telemetry.registry import new_registry
+from shared.telemetry.server import TelemetryServer
+from shared.telemetry.settings import TelemetrySettings
+
+BEAT_SECONDS = 1.0
+EXIT_DRAINED, EXIT_FAILED, EXIT_SETTINGS, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+_log = structlog.get_logger(__name__)
+
+
+class StageProcessSettings(ProcessSettings):
+    """What every stage process reads; a service subclasses it and adds its sections."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    stage: StageSettings = StageSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """
+    What the process offers to its composition root. Whoever yields a stage passes `health` on: the stage sets it
+    ready.
+    """
+
+    service: str
+    registry: CollectorRegistry
+    health: Health
+
+
+class Runnable(Protocol):
+    """A stage, or several."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """
+        Work until *stop* is set, then drain and return.
+
+        Raises:
+            Fatal: the process cannot do its work.
+
+        """
+        ...
+
+
+S = TypeVar("S", bound=StageProcessSettings)
+Build = Callable[[S, Process], AbstractAsyncContextManager[Runnable]]
+
+
+def run(service: str, settings_type: type[S], build: Build[S]) -> int:
+    """Run *service* until it is told to stop; returns the exit code."""
+    try:
+        settings = read_settings(settings_type, os.environ)
+    except Fatal as error:
+        print(f"{service}: {error}", file=sys.stderr)  # noqa: T201  there is no logging yet
+        return EXIT_SETTINGS
+    telemetry = settings.telemetry
+    logging.configure(service, level=telemetry.log_level, format=telemetry.log_format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(service, settings, build))
+    except HoldfastError as error:
+        _log.critical("the process stops", error=str(error), kind=type(error).__name__)
+        return EXIT_FAILED
+    except Exception:  # noqa: BLE001
+        # The last line of defence: a bug outside any task's own handling still leaves its trace in the one log.
+        _log.critical("the process stops on an unexpected error", exc_info=True)
+        return EXIT_FAILED
+    return EXIT_DRAINED
+
+
+async def _serve(service: str, settings: S, build: Build[S]) -> None:
+    process = Process(service, new_registry(service), Health(limit_seconds=settings.telemetry.liveness_limit_seconds))
+    server = TelemetryServer(process.registry, process.health, settings.telemetry.host, settings.telemetry.port)
+    stop = _stop_on_signals()
+    await server.start()
+    beating = asyncio.create_task(_beat(process.health))
+    try:
+        async with build(settings, process) as runnable:
+            await runnable.run(stop)
+    finally:
+        process.health.ready = False
+        beating.cancel()
+        await server.stop()
+
+
+async def _beat(health: Health) -> None:
+    while True:
+        health.beat()
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; a second SIGINT ends the process at once, with nothing committed."""
+    stop = asyncio.Event()
+
+    def interrupted() -> None:
+        if stop.is_set():
+            os._exit(EXIT_INTERRUPTED)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    return stop
