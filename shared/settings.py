@@ -22,6 +22,7 @@ FILE_SUFFIX = "_FILE"
 SECTIONS = frozenset(
     {
         "kafka",
+        "topics",
         "llm",
         "rehearsal",
         "telemetry",
