@@ -1,0 +1,140 @@
+"""
+From a model's answer to a draft: what is wrong with it, and what is kept of it.
+
+A draft that breaks a rule is thrown away and made anew, never mended: one sign of a lost thread seldom comes alone
+(MAKER, arXiv 2511.09030). The one exception is an open question that gives its answer away: the question is no part
+of the reply, so code asks a neutral one in its place.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from services.reasoner.domain.blueprints import REPLY, ArqAnswer, CotAnswer, DraftAnswer, SegmentAnswer
+from services.reasoner.domain.task import Task, guideline_text
+from shared.arq.wording import contains_phrase, content_words, squeezed, stem, words
+from shared.events.claims import ClaimKind
+from shared.events.turns import Draft, FactRecord, Restated, Segment, SegmentKind, Spent
+
+SEGMENTS_MAX = 24
+INSIGHTS_MAX = 3
+INSIGHT_CHARS_MAX = 1_000
+QUESTION_CHARS_MAX = 400
+QUESTION_WORDS_MAX = 8
+ASSERTING = frozenset({"claim", "action"})
+
+
+def complaint(task: Task, answer: DraftAnswer) -> str | None:
+    """What is wrong with *answer*, without quoting anybody's text; None where it is good enough to be checked."""
+    return next(_complaints(task, answer), None)
+
+
+def draft_of(task: Task, answer: DraftAnswer, spent: Spent) -> Draft:
+    """The draft that *answer* makes, which `complaint` found nothing wrong with."""
+    facts = task.facts.by_number()
+    insights: Sequence[str] = ()
+    restated: tuple[Restated, ...] = ()
+    if isinstance(answer, ArqAnswer):
+        insights = answer.insights[:INSIGHTS_MAX]
+        restated = tuple(
+            Restated(guideline_id=task.follow[int(said.guideline[1:]) - 1].id, text=said.text)
+            for said in answer.guidelines
+        )
+    elif isinstance(answer, CotAnswer):
+        insights = (answer.reasoning,)
+    return Draft(
+        mode=task.mode,
+        segments=tuple(_segment(said, facts) for said in answer.segments) if answer.decision == REPLY else (),
+        facts=task.facts.records,
+        restated=restated,
+        insights=tuple(insight[:INSIGHT_CHARS_MAX] for insight in insights),
+        spent=spent,
+    )
+
+
+def _complaints(task: Task, answer: DraftAnswer) -> Iterator[str]:
+    if isinstance(answer, ArqAnswer):
+        yield from _wrongly_restated(task, answer)
+        yield from _unknown_facts("facts_needed", answer.facts_needed, task)
+    if answer.decision == REPLY:
+        yield from _wrong_segments(task, answer.segments)
+        yield from _wrong_reply(task, " ".join(said.text.strip() for said in answer.segments))
+    elif answer.segments:
+        yield "decision: silent, yet with segments"
+
+
+def _wrongly_restated(task: Task, answer: ArqAnswer) -> Iterator[str]:
+    given = {f"G{place}": guideline_text(guideline) for place, guideline in enumerate(task.follow, start=1)}
+    said = [restated.guideline for restated in answer.guidelines]
+    if sorted(said) != sorted(given):
+        yield f"guidelines: {len(given)} to be restated once each, got {len(said)}"
+        return
+    for restated in answer.guidelines:
+        if squeezed(restated.text) != squeezed(given[restated.guideline]):
+            yield f"guidelines: {restated.guideline} is not repeated word for word"
+
+
+def _unknown_facts(place: str, numbers: Sequence[str], task: Task) -> Iterator[str]:
+    if not task.facts.by_number().keys() >= set(numbers):
+        yield f"{place}: names a fact that was not offered"
+
+
+def _wrong_segments(task: Task, segments: Sequence[SegmentAnswer]) -> Iterator[str]:
+    if not 1 <= len(segments) <= SEGMENTS_MAX:
+        yield f"segments: {len(segments)}, outside 1 to {SEGMENTS_MAX}"
+    for place, said in enumerate(segments, start=1):
+        yield from _unknown_facts(f"segment {place}", said.fact_ids, task)
+        if not said.text.strip():
+            yield f"segment {place}: no text"
+        if said.kind in ASSERTING and not said.fact_ids:
+            yield f"segment {place}: states something that rests on no fact"
+
+
+def _wrong_reply(task: Task, text: str) -> Iterator[str]:
+    if len(text) > task.playbook.limits.reply_chars:
+        yield f"reply: {len(text)} characters, more than {task.playbook.limits.reply_chars}"
+    for number, phrase in enumerate(task.playbook.phrases.forbidden, start=1):
+        if contains_phrase(text, phrase):
+            yield f"reply: contains forbidden phrase {number}"
+    for number, phrase in enumerate(task.playbook.phrases.required, start=1):
+        if not contains_phrase(text, phrase):
+            yield f"reply: lacks required phrase {number}"
+
+
+def _segment(said: SegmentAnswer, facts: dict[str, FactRecord]) -> Segment:
+    cited = [facts[number] for number in dict.fromkeys(said.fact_ids)]
+    asserts = said.kind in ASSERTING
+    return Segment(
+        kind=SegmentKind(said.kind),
+        text=said.text.strip(),
+        claim_kind=ClaimKind.ACTION if said.kind == "action" else ClaimKind(said.claim_kind),
+        fact_ids=tuple(record.id for record in cited),
+        value=said.value.strip(),
+        open_question=question_for(said, cited) if asserts else "",
+    )
+
+
+def question_for(said: SegmentAnswer, cited: Sequence[FactRecord]) -> str:
+    """
+    The question that checks a claim blind: the model's own, unless it is missing or gives the answer away; then a
+    neutral one of words that the claim shares with its facts.
+    """
+    question = squeezed(said.open_question)
+    if question and len(question) <= QUESTION_CHARS_MAX and not gives_away(question, said.text, said.value):
+        return question
+    shared = {stem(word) for record in cited for word in words(record.text)} & set(content_words(said.text))
+    hidden = set(words(said.value))
+    topic = [
+        word
+        for word in dict.fromkeys(words(said.text))
+        if stem(word) in shared and word not in hidden and word.isalpha()
+    ]
+    return f"What do the facts say about {' '.join(topic[:QUESTION_WORDS_MAX]) or 'this matter'}?"
+
+
+def gives_away(question: str, text: str, value: str) -> bool:
+    """Whether *question* names *value*, a number of it, or all that *text* says."""
+    asked = set(words(question))
+    numbers = {word for word in words(value) if not word.isalpha()}
+    if contains_phrase(question, value) or numbers & asked:
+        return True
+    said = set(content_words(text))
+    return bool(said) and said <= set(content_words(question))

@@ -1,0 +1,83 @@
+"""
+What one turn's draft has to do: which guidelines it must perform, by which facts, in which mode.
+"""
+
+from dataclasses import dataclass
+
+from services.reasoner.domain.knowledge import Knowledge, Offered, offered, turn_words
+from shared.events.claims import ReasoningMode
+from shared.events.turns import Matching, TurnOpened, Utterance
+from shared.playbook.model import Criticality, Guideline, Playbook, Term
+
+FOLLOWED_MAX = 6
+"""More than five or six joint instructions are not reliably performed together (ManyIFEval, arXiv 2509.21051)."""
+RESTATED_CHARS_MAX = 1_500
+"""A longer guideline is shown in full, but not repeated: the repetition would cost more than its attention is worth."""
+_RANK = {Criticality.HIGH: 0, Criticality.MEDIUM: 1, Criticality.LOW: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """
+    `follow` are restated and performed (`G1` is the first), `principles` heed in general; `observed` merely holds now.
+    """
+
+    playbook: Playbook
+    mode: ReasoningMode
+    follow: tuple[Guideline, ...]
+    principles: tuple[Guideline, ...]
+    observed: tuple[Guideline, ...]
+    facts: Offered
+    terms: tuple[Term, ...]
+    history: tuple[Utterance, ...]
+    messages: tuple[Utterance, ...]
+    customer_name: str
+
+
+def task_of(opened: TurnOpened, matching: Matching, playbook: Playbook, knowledge: Knowledge) -> Task:
+    """What the reply to *opened* has to do by *playbook* when *matching* says which guidelines apply."""
+    active = set(matching.active)
+    by_id = {guideline.id: guideline for guideline in playbook.guidelines if guideline.id in active}
+    guidelines = [by_id[name] for name in matching.active if name in by_id]
+    acting = sorted((g for g in guidelines if g.action), key=lambda g: _RANK[g.criticality])
+    follow = tuple(g for g in acting if _restatable(g))[:FOLLOWED_MAX]
+    history, messages = _split(opened)
+    words = turn_words([*(m.text for m in messages), *(guideline_text(g) for g in guidelines)])
+    return Task(
+        playbook=playbook,
+        mode=mode_of(playbook, opened.turn.arm),
+        follow=follow,
+        principles=tuple(g for g in acting if g not in follow),
+        observed=tuple(g for g in guidelines if not g.action),
+        facts=offered(knowledge, opened.variables, words),
+        terms=knowledge.relevant_terms(words),
+        history=history,
+        messages=messages,
+        customer_name=opened.customer_name,
+    )
+
+
+def mode_of(playbook: Playbook, arm: str) -> ReasoningMode:
+    """How replies are reasoned: as the experiment's *arm* says, else as the playbook does."""
+    if playbook.experiment is not None and arm in playbook.experiment.arms:
+        return playbook.experiment.arms[arm].mode or playbook.mode
+    return playbook.mode
+
+
+def guideline_text(guideline: Guideline) -> str:
+    """A guideline as one text, the one that is restated."""
+    condition = guideline.condition.strip().rstrip(".")
+    return f"When {condition}: {guideline.action.strip()}" if guideline.action else condition
+
+
+def _restatable(guideline: Guideline) -> bool:
+    return guideline.criticality is not Criticality.LOW and len(guideline_text(guideline)) <= RESTATED_CHARS_MAX
+
+
+def _split(opened: TurnOpened) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
+    """The transcript before the messages that the turn answers, and from the first of these on."""
+    covered = set(opened.covers)
+    for place, utterance in enumerate(opened.transcript):
+        if utterance.id in covered:
+            return opened.transcript[:place], opened.transcript[place:]
+    return opened.transcript[:-1], opened.transcript[-1:]
