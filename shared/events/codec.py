@@ -23,6 +23,11 @@ _ERRORS_SHOWN_MAX = 3
 
 def encode(event: Envelope[Body]) -> tuple[Headers, bytes]:
     """The headers and the value of *event*'s record."""
+    return headers_of(event), event.data.model_dump_json(exclude_defaults=True).encode()
+
+
+def headers_of(event: Envelope[Any]) -> Headers:
+    """The headers of *event*'s record, for a writer that has the body's JSON already."""
     attributes = {
         "ce_specversion": "1.0",
         "ce_id": event.id,
@@ -35,8 +40,7 @@ def encode(event: Envelope[Body]) -> tuple[Headers, bytes]:
         CONTENT_TYPE: "application/json",
         "traceparent": event.traceparent,
     }
-    headers = tuple((name, value.encode()) for name, value in attributes.items() if value)
-    return headers, event.data.model_dump_json(exclude_defaults=True).encode()
+    return tuple((name, value.encode()) for name, value in attributes.items() if value)
 
 
 def decode(
