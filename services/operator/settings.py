@@ -5,6 +5,7 @@ The operator's settings: those of the broker and the model that its services wil
 from pydantic import Field
 
 from shared.broker.clients import KafkaSettings
+from shared.broker.topics import TopicsSettings
 from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.llm.settings import LlmSettings
 from shared.settings import ProcessSettings, Section
@@ -23,4 +24,5 @@ class OperatorSettings(ProcessSettings):
     kafka: KafkaSettings = KafkaSettings()
     llm: LlmSettings = LlmSettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
+    topics: TopicsSettings = TopicsSettings()
     operator: OperatorOwnSettings = OperatorOwnSettings()

@@ -8,8 +8,8 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 import httpx
 
@@ -17,14 +17,21 @@ from services.operator.adapters.fleet import Fleet, Member, free_port
 from services.operator.adapters.playbooks import publish_playbook
 from shared.broker.clients import KafkaSettings
 from shared.broker.local import LocalKafka
-from shared.broker.topics import apply_topics
+from shared.broker.topics import TopicsSettings, create_topics
 from shared.errors import Fatal
 from shared.playbook.model import Playbook
 
 STAGES = ("conversations", "matcher", "reasoner", "verifier")
 POLL_SECONDS = 0.1
 
-BrokerKind = Literal["embedded", "kafka", "kafka3", "outside"]
+
+class Broker(StrEnum):
+    """Where a stack's topics live: the embedded broker, a local Apache Kafka, or the one that the settings name."""
+
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
+    KAFKA3 = "kafka3"
+    OUTSIDE = "outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +39,14 @@ class StackPlan:
     """
     What to bring up.
 
-    `broker`: the embedded one, a local Apache Kafka of one or three nodes, or the one that the settings name (`outside`).
     `model_url` empty starts the rehearsal model with `rehearsal` as its flags. `environ` is given to every service.
     """
 
     folder: Path
     tenant: str
     playbook: Playbook
-    broker: BrokerKind = "embedded"
+    broker: Broker = Broker.EMBEDDED
+    stages: tuple[str, ...] = STAGES
     partitions: int = 8
     replicas: int = 1
     model_url: str = ""
@@ -84,14 +91,14 @@ async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]
         aids = Fleet(plan.folder, {})
         stack.push_async_callback(aids.stop)
         settings, nodes = await _broker(plan, kafka, aids, stack)
-        await apply_topics(settings, partitions=plan.partitions)
+        await create_topics(settings, TopicsSettings(partitions=plan.partitions))
         await publish_playbook(settings, plan.tenant, plan.playbook)
         model_url = plan.model_url or await _rehearsal(plan, aids)
         services = Fleet(plan.folder, _environ(settings, plan, model_url))
         stack.push_async_callback(services.stop)
         built = Stack(settings, services, aids, nodes, model_url)
         for number in range(1, plan.replicas + 1):
-            for stage in STAGES:
+            for stage in plan.stages:
                 await services.start(f"{stage}-{number}", f"services.{stage}")
         await _ready(built, plan.ready_seconds_max)
         yield built
@@ -100,14 +107,16 @@ async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]
 async def _broker(
     plan: StackPlan, kafka: KafkaSettings, aids: Fleet, stack: AsyncExitStack
 ) -> tuple[KafkaSettings, LocalKafka | None]:
-    if plan.broker == "outside":
+    if plan.broker is Broker.OUTSIDE:
         return kafka, None
-    if plan.broker == "embedded":
+    if plan.broker is Broker.EMBEDDED:
         port = free_port()
         broker = await aids.start("broker", "shared.broker.embedded", "--port", str(port))
         await _listening(broker, port, plan.ready_seconds_max)
         return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"}), None
-    nodes = LocalKafka(nodes=3 if plan.broker == "kafka3" else 1, data=plan.folder / "kafka", port_base=free_port())
+    nodes = LocalKafka(
+        nodes=3 if plan.broker is Broker.KAFKA3 else 1, data=plan.folder / "kafka", port_base=free_port()
+    )
     stack.callback(nodes.down)
     await asyncio.to_thread(nodes.up)
     return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes

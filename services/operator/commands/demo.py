@@ -5,7 +5,6 @@
 import asyncio
 import os
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -16,25 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from services.operator import tables
 from services.operator.adapters.drive import Pace, playing
-from services.operator.adapters.playbooks import read_playbook
 from services.operator.adapters.publisher import Publisher
-from services.operator.adapters.stack import Stack, StackPlan, running
+from services.operator.adapters.stack import Broker, Stack, StackPlan, running
 from services.operator.adapters.watch import Watch
 from services.operator.domain.dialogues import Dialogue, read_dialogues
 from services.operator.domain.timing import Spread, breakdown
 from services.operator.settings import OperatorSettings
+from shared.playbook.loading import load as load_playbook
 from shared.settings import read_settings
 
-SAMPLES = files("services.operator") / "samples"
+SAMPLES = Path(str(files("services.operator"))) / "samples"
 TENANT = "harbour"
-
-
-class Broker(StrEnum):
-    """Where the demo's topics live."""
-
-    EMBEDDED = "embedded"
-    KAFKA = "kafka"
-    OUTSIDE = "outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +56,13 @@ def command(
 
 async def run(console: Console, settings: OperatorSettings, broker: Broker, rehearsal: Rehearsal) -> int:
     """The demo; the exit code."""
-    playbook = read_playbook(Path(str(SAMPLES / "bank.yaml")))
+    playbook = load_playbook(SAMPLES / "bank.yaml").playbook
     dialogues = list(read_dialogues((SAMPLES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()))
     plan = StackPlan(
         folder=Path(settings.operator.folder) / "demo",
         tenant=TENANT,
         playbook=playbook,
-        broker=broker.value,
+        broker=broker,
         model_url=settings.llm.url if "HOLDFAST_LLM_URL" in os.environ else "",
         rehearsal={
             "base_latency_seconds": rehearsal.latency_seconds,

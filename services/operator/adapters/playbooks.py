@@ -1,0 +1,46 @@
+"""
+Publishing playbooks from the command line.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from prometheus_client import CollectorRegistry
+
+from shared.broker.clients import KafkaSettings, producer
+from shared.playbook.model import Playbook
+from shared.playbook.topic import PlaybookFollower, Published, publish
+
+READ_SECONDS_MAX = 30.0
+
+
+async def publish_playbook(settings: KafkaSettings, tenant: str, playbook: Playbook) -> Published:
+    """
+    Put *playbook* in force, and retire the versions that nobody needs any more.
+
+    Raises:
+        TimeoutError: the topic of playbooks could not be read in time.
+        shared.playbook.finding.PlaybookError: a check found an error.
+
+    """
+    async with known_playbooks(settings) as known:
+        writing = producer(settings)
+        await writing.start()
+        try:
+            return await publish(writing, settings, tenant, playbook, kept=known.kept(tenant, playbook.agent))
+        finally:
+            await writing.stop()
+
+
+@contextlib.asynccontextmanager
+async def known_playbooks(settings: KafkaSettings) -> AsyncIterator[PlaybookFollower]:
+    """All playbooks that the topic holds, followed for as long as the context lasts."""
+    follower = PlaybookFollower(settings, CollectorRegistry())
+    following = asyncio.create_task(follower.run())
+    try:
+        await asyncio.wait_for(follower.wait_ready(), READ_SECONDS_MAX)
+        yield follower
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

@@ -1,0 +1,30 @@
+"""
+The `holdfast` command: its verbs, and nothing else.
+"""
+
+import typer
+
+from services.operator.commands import bench, chaos, demo, feed, kafka, playbook, say, tail, topics
+
+app = typer.Typer(
+    name="holdfast",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="""
+    Answers customers on high-volume chat platforms, from Kafka to Kafka.
+
+    Begin with `holdfast demo`. Settings are read from `HOLDFAST_*` (docs/settings.md lists them); `HOLDFAST_KAFKA_BOOTSTRAP_SERVERS`
+    names the broker and `HOLDFAST_LLM_URL` the model.
+    """,
+)
+
+app.command("demo")(demo.command)
+app.add_typer(kafka.app, name="kafka")
+app.add_typer(topics.app, name="topics")
+app.add_typer(playbook.app, name="playbook")
+app.command("say")(say.command)
+app.command("feed")(feed.command)
+app.command("tail")(tail.command)
+app.add_typer(bench.app, name="bench")
+app.command("chaos")(chaos.command)

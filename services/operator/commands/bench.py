@@ -1,0 +1,161 @@
+"""
+`holdfast bench`: the figures that speed is judged by, each printed with its goal.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from services.operator import tables
+from services.operator.adapters.stack import STAGES, Broker, Stack, StackPlan, running
+from services.operator.benchmarks import ledger, pipeline
+from services.operator.domain.dialogues import read_dialogues
+from services.operator.domain.workload import Message
+from services.operator.settings import OperatorSettings
+from shared.playbook.loading import load as load_playbook
+from shared.settings import read_settings
+
+app = typer.Typer(no_args_is_help=False, help="Measure speed, as ratios inside one run; without a name, everything.")
+SAMPLES = Path(str(files("services.operator"))) / "samples"
+TENANT = "bench"
+
+Figures = TypeVar("Figures")
+
+BrokerOption = Annotated[Broker, typer.Option(help="where the topics live")]
+
+
+@app.callback(invoke_without_command=True)
+def everything(context: typer.Context) -> None:
+    """Measure everything, one after another."""
+    if context.invoked_subcommand is None:
+        bench_ledger()
+        bench_pipeline()
+        bench_latency()
+        bench_inflight()
+
+
+@app.command("ledger")
+def bench_ledger(
+    broker: BrokerOption = Broker.EMBEDDED, messages: Annotated[int, typer.Option(min=100)] = 10_000
+) -> None:
+    """Events per CPU-second through the conversations service, against a bare consume → produce chain."""
+    load = _load(messages, messages)
+    figures = _measured(
+        broker, lambda stack: ledger.measure(stack, load, tenant=TENANT, agent="bank"), stages=("conversations",)
+    )
+    rows = [
+        ("bare chain", f"{1e6 / figures.chain_us:,.0f}", f"{figures.chain_us:.0f}", ""),
+        (
+            "conversations",
+            f"{1e6 / figures.service_us:,.0f}",
+            f"{figures.service_us:.0f}",
+            f"1/{1 / figures.share:.1f}",
+        ),
+    ]
+    header = ("", "events per CPU-second", "µs of CPU an event", "share (goal ≥ 1/6)")
+    Console().print(tables.figures(f"ledger, {broker}, {figures.events:,} events", header, rows))
+
+
+@app.command("pipeline")
+def bench_pipeline(
+    broker: BrokerOption = Broker.EMBEDDED,
+    turns: Annotated[int, typer.Option(min=100)] = 3_000,
+    open_max: Annotated[int, typer.Option(help="conversations at once", min=1)] = 64,
+) -> None:
+    """Turns per CPU-second of all services with a model that answers at once, and model calls and tokens a reply."""
+    warm, load = _load(300, 300), _load(turns, turns, seed=2)
+
+    async def run(stack: Stack) -> pipeline.Throughput:
+        await pipeline.throughput(stack, warm, tenant=TENANT, agent="bank", open_max=open_max)
+        return await pipeline.throughput(stack, load, tenant=TENANT, agent="bank", open_max=open_max)
+
+    found = _measured(broker, run)
+    rows = [(stage, f"{milliseconds:.2f}") for stage, milliseconds in found.cpu_ms.items()]
+    rows += [
+        ("all services, ms of CPU a turn", f"{sum(found.cpu_ms.values()):.2f}"),
+        ("turns per CPU-second (goal ≥ 120)", f"{found.turns_per_cpu_second:.0f}"),
+        ("model calls a reply (goal ≤ 3)", f"{found.calls_per_reply:.2f}"),
+        ("input tokens a reply, characters/4 (goal ≤ 6,000)", f"{found.input_tokens_per_reply:,.0f}"),
+        ("output tokens a reply, characters/4", f"{found.output_tokens_per_reply:,.0f}"),
+    ]
+    title = f"pipeline, {broker}, {found.turns:,} turns, 20 guidelines, model at 0 ms"
+    Console().print(tables.figures(title, ("", "figure"), rows))
+
+
+@app.command("latency")
+def bench_latency(
+    broker: BrokerOption = Broker.EMBEDDED,
+    rate: Annotated[float, typer.Option(help="messages a second", gt=0)] = 20.0,
+    seconds: Annotated[float, typer.Option(help="measured, after the warm-up", gt=0)] = 30.0,
+    warm_up: Annotated[float, typer.Option(help="seconds", ge=0)] = 20.0,
+) -> None:
+    """What Holdfast adds to a turn beyond the model's time, hop by hop (goal p50 ≤ 60 ms embedded, ≤ 150 ms one node)."""
+    count = round(rate * (seconds + warm_up))
+    load = _load(count, count)
+    parts, whole = _measured(
+        broker,
+        lambda stack: pipeline.latency(stack, load, tenant=TENANT, agent="bank", rate=rate, warm_up_seconds=warm_up),
+    )
+    console = Console()
+    console.print(f"latency, {broker}, {rate:g} turns a second, model at 0 ms")
+    console.print(tables.timings(parts, whole))
+
+
+@app.command("inflight")
+def bench_inflight(
+    broker: BrokerOption = Broker.EMBEDDED,
+    turns: Annotated[int, typer.Option(min=100)] = 2_500,
+    model_seconds: Annotated[float, typer.Option(gt=0)] = 2.0,
+) -> None:
+    """Turns in flight on one matcher process with a slow model, and its memory (goal ≥ 2,000 within 400 MB)."""
+    load = _load(turns, turns)
+    found = _measured(
+        broker,
+        lambda stack: pipeline.in_flight(stack, load, tenant=TENANT, agent="bank"),
+        rehearsal={"base_latency_seconds": model_seconds},
+        environ={"HOLDFAST_LLM_IN_FLIGHT_MAX": str(turns), "HOLDFAST_STAGE_IN_FLIGHT_MAX": str(turns)},
+    )
+    rows = [
+        ("turns in flight", f"{found.turns_max:,}"),
+        ("resident memory, MB", f"{found.resident_bytes_max / 1e6:.0f}"),
+    ]
+    Console().print(tables.figures(f"one matcher, model at {model_seconds:g} s", ("", "figure"), rows))
+
+
+def _load(count: int, conversations: int, *, seed: int = 1) -> list[Message]:
+    rows = (SAMPLES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [line.text for dialogue in read_dialogues(rows) for line in dialogue.lines]
+    return [Message(f"b{seed}-{number % conversations}", texts[number % len(texts)]) for number in range(count)]
+
+
+def _measured(
+    broker: Broker,
+    run: Callable[[Stack], Awaitable[Figures]],
+    *,
+    stages: tuple[str, ...] = STAGES,
+    rehearsal: dict[str, float] | None = None,
+    environ: dict[str, str] | None = None,
+) -> Figures:
+    settings = read_settings(OperatorSettings, os.environ)
+    plan = StackPlan(
+        folder=Path(settings.operator.folder) / "bench",
+        tenant=TENANT,
+        playbook=load_playbook(SAMPLES / "bank.yaml").playbook,
+        broker=broker,
+        stages=stages,
+        rehearsal=rehearsal or {},
+        environ={"HOLDFAST_TELEMETRY_LOG_LEVEL": "warning"} | (environ or {}),
+        ready_seconds_max=settings.operator.ready_seconds_max,
+    )
+
+    async def measured() -> Figures:
+        async with running(plan, settings.kafka) as stack:
+            return await run(stack)
+
+    return asyncio.run(measured())

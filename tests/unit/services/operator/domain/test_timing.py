@@ -1,0 +1,35 @@
+from services.operator.domain.timing import Spread, breakdown, hops
+from shared.events.turns import Mark
+
+
+def test_the_parts_of_a_turn_add_up_to_the_whole():
+    marks = [
+        Mark(stage="conversations", received_ms=10, finished_ms=12),
+        Mark(stage="matcher", received_ms=15, finished_ms=40),
+        Mark(stage="conversations", received_ms=44, finished_ms=45),
+    ]
+
+    parts = hops(marks, posted_ms=0, seen_ms=50)
+
+    assert 50 == sum(parts.values())
+    assert {
+        "→ conversations": 10,
+        "conversations": 2,
+        "→ matcher": 3,
+        "matcher": 25,
+        "→ conversations (close)": 4,
+        "conversations (close)": 1,
+        "→ reader": 5,
+    } == parts
+
+
+def test_percentiles_are_values_that_occurred():
+    assert Spread(50.0, 90.0, 99.0, 100) == Spread.of([float(n) for n in range(1, 101)])
+
+
+def test_nothing_measured_is_zero():
+    assert Spread(0.0, 0.0, 0.0, 0) == Spread.of([])
+
+
+def test_a_breakdown_keeps_the_order_of_the_way():
+    assert ["a", "b"] == list(breakdown([{"a": 1.0, "b": 2.0}, {"a": 3.0}]))
