@@ -7,6 +7,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+INTEGER_MAX = 2**53 - 1
+"""The largest integer that every JSON reader reads exactly (RFC 8259 §6)."""
+
 
 class Body(BaseModel):
     """A value on the wire: frozen, and lenient towards fields of a newer writer."""

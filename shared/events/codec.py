@@ -17,12 +17,30 @@ B = TypeVar("B", bound=Body)
 Headers = tuple[tuple[str, bytes], ...]
 
 CONTENT_TYPE = "content-type"
+ATTRIBUTE_CHARS_MAX = 512
+"""The longest attribute; identifiers end up in states, logs and headers."""
+
 _STRUCTURED = "application/cloudevents"
+_ATTRIBUTES = frozenset(
+    {
+        "ce_specversion",
+        "ce_id",
+        "ce_source",
+        "ce_type",
+        "ce_time",
+        "ce_subject",
+        "ce_correlationid",
+        "ce_causationid",
+        "ce_expirytime",
+        CONTENT_TYPE,
+        "traceparent",
+    }
+)
 _ERRORS_SHOWN_MAX = 3
 
 
 def encode(event: Envelope[Body]) -> tuple[Headers, bytes]:
-    """The headers and the value of *event*'s record."""
+    """The headers and the value of *event*'s record; times are written in milliseconds."""
     return headers_of(event), event.data.model_dump_json(exclude_defaults=True).encode()
 
 
@@ -33,10 +51,11 @@ def headers_of(event: Envelope[Any]) -> Headers:
         "ce_id": event.id,
         "ce_source": event.source,
         "ce_type": event.type,
-        "ce_time": event.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ce_time": _written(event.time),
         "ce_subject": event.subject,
         "ce_correlationid": event.correlation_id,
         "ce_causationid": event.causation_id,
+        "ce_expirytime": _written(event.expires) if event.expires else "",
         CONTENT_TYPE: "application/json",
         "traceparent": event.traceparent,
     }
@@ -48,6 +67,10 @@ def decode(
 ) -> Envelope[B]:
     """
     The event that a record holds; *types* are the event types that its topic allows.
+
+    Headers that are no attribute of an event may hold anything. Of several headers of one name the last counts, as with
+    Kafka's own `Headers.lastHeader`. Fields that the type does not know are ignored; those that it knows must be of
+    the JSON type that the schema names ("3" is no number, "yes" no boolean).
 
     Raises:
         Invalid: `null_value`, `bad_headers`, `missing_attribute`, `unknown_type`, `bad_encoding`, `bad_json`,
@@ -85,22 +108,48 @@ def source_of(tenant: str, service: str = "") -> str:
 
 def _attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     try:
-        return {name.lower(): value.decode() for name, value in headers if value is not None}
+        found = {
+            lower: value.decode()
+            for name, value in headers
+            if value is not None and (lower := name.lower()) in _ATTRIBUTES
+        }
     except UnicodeDecodeError as error:
         raise Invalid("bad_headers", f"a header is not UTF-8: {error}") from None
+    return _bounded(found)
+
+
+def _bounded(attributes: dict[str, str]) -> dict[str, str]:
+    for name, text in attributes.items():
+        if len(text) > ATTRIBUTE_CHARS_MAX:
+            raise Invalid("bad_headers", f"{name} has {len(text)} characters; {ATTRIBUTE_CHARS_MAX} are allowed")
+    return attributes
 
 
 def _structured(attributes: Mapping[str, str], value: bytes) -> tuple[dict[str, str], Any]:
     try:
-        event = json.loads(value)
+        # A UTF-16 document, which json.loads would guess, is no CloudEvent.
+        event = json.loads(value.decode())
     except UnicodeDecodeError as error:
         raise Invalid("bad_encoding", f"the event is not UTF-8: {error}") from None
     except (ValueError, RecursionError) as error:
         raise Invalid("bad_json", f"the structured event is not JSON: {error}") from None
     if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
         raise Invalid("bad_body", "a structured event is a JSON object with its body, an object, under `data`")
-    named = {f"ce_{name.lower()}": text for name, text in event.items() if name != "data" and isinstance(text, str)}
-    return {name: text for name, text in attributes.items() if name == "traceparent"} | named, event["data"]
+    named = {
+        prefixed: _encodable(prefixed, text)
+        for name, text in event.items()
+        if isinstance(text, str) and (prefixed := f"ce_{name.lower()}") in _ATTRIBUTES
+    }
+    return {name: text for name, text in attributes.items() if name == "traceparent"} | _bounded(named), event["data"]
+
+
+def _encodable(name: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can escape half a character (a lone surrogate); nothing could ever be written about such an event.
+        raise Invalid("bad_encoding", f"{name} holds half a character (a lone surrogate)") from None
+    return text
 
 
 def _model(types: Mapping[str, type[B]], attributes: Mapping[str, str]) -> type[B]:
@@ -122,23 +171,29 @@ def _time(attributes: Mapping[str, str], name: str) -> datetime:
     text = _required(attributes, name)
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise Invalid("bad_headers", f"{name} is {text!r}; it must be an RFC 3339 time") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _written(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _body(model: type[B], value: bytes) -> B:
     try:
-        return model.model_validate_json(value)
+        return model.model_validate_json(value, strict=True)
     except ValidationError as error:
         raise _invalid_body(error, value) from None
 
 
 def _body_of(model: type[B], body: Any) -> B:
     try:
-        return model.model_validate_json(json.dumps(body))
+        return model.model_validate_json(json.dumps(body), strict=True)
     except ValidationError as error:
         raise _invalid_body(error, b"{}") from None
+    except RecursionError:
+        raise Invalid("bad_json", "the event's data is nested too deeply") from None
 
 
 def _invalid_body(error: ValidationError, value: bytes) -> Invalid:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from shared.events.base import Body, OpenEnum
+from shared.events.base import INTEGER_MAX, Body, OpenEnum
 
 
 class Author(OpenEnum):
@@ -35,7 +35,10 @@ class MessagePosted(Body):
     author: Author
     text: str
     sequence: int | None = Field(
-        None, ge=0, description="the platform's running number within the conversation, where it has one"
+        None,
+        ge=0,
+        le=INTEGER_MAX,
+        description="the platform's running number within the conversation, where it has one",
     )
     customer_id: str = Field("", max_length=128)
     customer_name: str = Field("", max_length=128)

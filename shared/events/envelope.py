@@ -18,6 +18,7 @@ NAMESPACE = UUID("6f9b5a5e-0d8f-5e0a-9a57-2d8a3d0a7c11")
 """The uuid5 namespace of every identifier that Holdfast derives."""
 
 CONVERSATION_CHARS_MAX = 128
+KEY_BYTES_SHOWN_MAX = 200
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CONVERSATION = re.compile(r"[^\x00-\x20\x7f]+")
 
@@ -52,7 +53,7 @@ class Address:
         except UnicodeDecodeError:
             tenant = conversation = ""
         if not _TENANT.fullmatch(tenant) or not _CONVERSATION.fullmatch(conversation):
-            raise Invalid("bad_key", f"the record's key is {key!r}; it must be {{tenant}}:{{conversation}}")
+            raise Invalid("bad_key", f"the record's key is {_shown(key)}; it must be {{tenant}}:{{conversation}}")
         if len(conversation) > CONVERSATION_CHARS_MAX:
             raise Invalid("bad_key", f"the conversation's name is longer than {CONVERSATION_CHARS_MAX} characters")
         return cls(tenant, conversation)
@@ -77,6 +78,10 @@ class Envelope(Generic[T]):
     causation_id: str = ""
     expires: datetime | None = None
     traceparent: str = ""
+
+
+def _shown(key: bytes | None) -> str:
+    return "missing" if key is None else repr(key[:KEY_BYTES_SHOWN_MAX])
 
 
 def derived_id(*parts: str | int) -> str:
