@@ -7,6 +7,7 @@ import pytest
 
 from shared.broker.clients import KafkaSettings
 from shared.broker.embedded import EmbeddedBroker
+from shared.broker.local import LocalKafka, free_port_base
 
 
 def _own_namespace(bootstrap_servers: str) -> KafkaSettings:
@@ -26,7 +27,28 @@ def embedded_settings(embedded_broker: EmbeddedBroker) -> KafkaSettings:
     return _own_namespace(embedded_broker.bootstrap_servers)
 
 
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """One node of Apache Kafka for the whole run, on ports of its own; tests that use it carry the mark `kafka`."""
+    node = LocalKafka(
+        data=tmp_path_factory.mktemp("kafka"),
+        port_base=free_port_base(),
+        # Kafka's floor of 6 s would make every test of a lost member take so long.
+        overrides={"group.min.session.timeout.ms": "500"},
+    )
+    node.up()
+    yield node
+    node.down(wipe=True)
+
+
+@pytest.fixture
+def kafka_settings(kafka: LocalKafka) -> KafkaSettings:
+    """How to reach Apache Kafka."""
+    return _own_namespace(kafka.bootstrap_servers)
+
+
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
-def broker_settings(request: pytest.FixtureRequest) -> Iterator[KafkaSettings]:
+def broker_settings(request: pytest.FixtureRequest) -> KafkaSettings:
     """How to reach a broker: the test runs on the embedded one and on Apache Kafka."""
-    return request.getfixturevalue(f"{request.param}_settings")
+    settings: KafkaSettings = request.getfixturevalue(f"{request.param}_settings")
+    return settings
