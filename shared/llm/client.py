@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from shared.llm.anthropic import AnthropicModel
+from shared.llm.adapter import HttpModel
 from shared.llm.base import Completion, LanguageModel, Request
 from shared.llm.limits.circuit import CircuitBroken
 from shared.llm.limits.measured import Measured
@@ -18,7 +18,6 @@ from shared.llm.limits.places import PlaceLimited
 from shared.llm.limits.rates import RateLimited, is_limited
 from shared.llm.limits.retry import Retried
 from shared.llm.metrics import LlmMetrics
-from shared.llm.openai import OpenAiModel
 from shared.llm.settings import LlmSettings
 
 
@@ -27,7 +26,7 @@ class Client:
 
     def __init__(
         self,
-        adapter: OpenAiModel | AnthropicModel,
+        adapter: HttpModel,
         settings: LlmSettings,
         metrics: LlmMetrics,
     ) -> None:
@@ -63,8 +62,7 @@ def build_model(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Client:
     """The model that *settings* name, with its limits; enter it as an async context to have its connections closed."""
-    kind = AnthropicModel if settings.provider == "anthropic" else OpenAiModel
-    return Client(kind(settings, transport=transport), settings, metrics)
+    return Client(HttpModel(settings, transport=transport), settings, metrics)
 
 
 def limit(adapter: LanguageModel, settings: LlmSettings, metrics: LlmMetrics) -> LanguageModel:

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
 import aiohttp
@@ -66,6 +67,8 @@ class Endpoint:
                 write=settings.first_byte_timeout_seconds,
                 pool=settings.first_byte_timeout_seconds,
             ),
+            # No cookie of an answer may travel to another tenant's request.
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
             trust_env=False,
         )
@@ -76,7 +79,6 @@ class Endpoint:
             keepalive_timeout=KEEPALIVE_SECONDS,
             ttl_dns_cache=DNS_CACHE_SECONDS,
         )
-        # No cookie of an answer may travel to another tenant's request.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
     async def close(self) -> None:

@@ -4,54 +4,20 @@ Any OpenAI-compatible endpoint: chat completions with `response_format: json_sch
 
 import hashlib
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
-
-import httpx
-import structlog
+from typing import Any, Final
 
 from shared.llm.base import Completion, Finish, Request, Usage
-from shared.llm.endpoint import Endpoint
 from shared.llm.errors import ModelUnavailable
 from shared.llm.settings import LlmSettings
-from shared.llm.tokens import estimate_input_tokens, estimate_tokens
+from shared.llm.wire import Reading, Wire, estimated_usage, named_model
 
-PATH = "/chat/completions"
 CACHE_KEY_LENGTH = 32
 FINISHES: Final[Mapping[str, Finish]] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 
-log = structlog.get_logger(__name__)
 
-
-class OpenAiModel:
-    """A `LanguageModel` behind an OpenAI-compatible endpoint; an async context manager that closes its connections."""
-
-    def __init__(self, settings: LlmSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._settings = settings
-        key = settings.key.get_secret_value()
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._endpoint = Endpoint(settings, PATH, headers, transport=transport)
-        self._told_estimate = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._endpoint.close()
-
-    async def complete(self, request: Request) -> Completion:
-        """One attempt; see `LanguageModel.complete`. Also raises InvalidAnswer (oversized)."""
-        answer = await self._endpoint.post(payload(request, self._settings), deadline=request.deadline)
-        completion, estimated = read(answer, request, self._settings.model)
-        if estimated and not self._told_estimate:
-            self._told_estimate = True
-            log.warning("the endpoint reports no usage; tokens are estimated as characters / 4", url=self._settings.url)
-        return completion
+def headers(key: str) -> dict[str, str]:
+    """The key as a bearer token; none for a server that asks for none."""
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def payload(request: Request, settings: LlmSettings) -> dict[str, Any]:
@@ -72,14 +38,8 @@ def payload(request: Request, settings: LlmSettings) -> dict[str, Any]:
     return body
 
 
-def read(answer: Mapping[str, Any], request: Request, model: str) -> tuple[Completion, bool]:
-    """
-    The completion in *answer* (a chat completion document), and whether its usage had to be estimated.
-
-    Raises:
-        ModelUnavailable: (server_error) the document has no choice in it.
-
-    """
+def read(answer: Mapping[str, Any], request: Request, model: str) -> Reading:
+    """The completion in a chat completion document; see `Wire.read`."""
     try:
         choice = answer["choices"][0]
         message = choice["message"]
@@ -88,19 +48,23 @@ def read(answer: Mapping[str, Any], request: Request, model: str) -> tuple[Compl
         raise ModelUnavailable("server_error", "the answer is no chat completion; is HOLDFAST_LLM_URL right?") from None
     text = content if isinstance(content, str) else ""
     finish: Finish = "refusal" if refusal else FINISHES.get(str(ended), "other")
-    usage, estimated = _usage(answer.get("usage"), request, text)
-    named = answer.get("model")
-    return Completion(text, finish, usage, named if isinstance(named, str) and named else model), estimated
+    reported = _usage(answer.get("usage"))
+    usage = reported or estimated_usage(request, text)
+    return Reading(Completion(text, finish, usage, named_model(answer, model)), estimated=reported is None)
 
 
-def _usage(reported: object, request: Request, text: str) -> tuple[Usage, bool]:
-    if isinstance(reported, dict):
-        spent = reported.get("prompt_tokens"), reported.get("completion_tokens")
-        if isinstance(spent[0], int) and isinstance(spent[1], int):
-            return Usage(spent[0], spent[1], calls=1), False
-    return Usage(estimate_input_tokens(request.messages), estimate_tokens(len(text)), calls=1), True
+def _usage(reported: object) -> Usage | None:
+    if not isinstance(reported, dict):
+        return None
+    spent = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    if not isinstance(spent[0], int) or not isinstance(spent[1], int):
+        return None
+    return Usage(spent[0], spent[1], calls=1)
 
 
 def _cache_key(request: Request) -> str:
     static = "\n".join(message.content for message in request.messages if message.role == "system")
     return hashlib.sha256(static.encode("utf-8", "replace")).hexdigest()[:CACHE_KEY_LENGTH]
+
+
+WIRE: Final = Wire("/chat/completions", headers, payload, read)

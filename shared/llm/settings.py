@@ -5,7 +5,7 @@ Settings of the model endpoint (section `llm`), read from `HOLDFAST_LLM_*`.
 from typing import Annotated, Literal
 
 import httpx
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from shared.settings import Section
 
@@ -20,6 +20,9 @@ class LlmSettings(Section):
 
     All limits are those of one process: an endpoint that many processes share is to be divided among them.
     """
+
+    # A rejected key must not be quoted.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     url: str = "http://127.0.0.1:8081/v1"
     """Base address; `/chat/completions` (openai) or `/messages` (anthropic) is appended."""
@@ -102,6 +105,14 @@ class LlmSettings(Section):
         if url.userinfo:
             raise ValueError("give the key as HOLDFAST_LLM_KEY (or HOLDFAST_LLM_KEY_FILE), not inside the address")
         return value.rstrip("/")
+
+    @field_validator("key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value()
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ValueError("a key is printable ASCII without blanks; is a line break or a quote in it?")
+        return value
 
     @model_validator(mode="after")
     def _limits_agree(self) -> "LlmSettings":
