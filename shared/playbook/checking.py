@@ -2,26 +2,19 @@
 What authors get wrong and a schema cannot see. Pure; findings carry the path, `loading` adds file and line.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
+from shared.arq.wording import contains_phrase, folded
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook
 
 TEXT_CHARS_ADVISED = 1_000
 """Beyond this a guideline reads as several, and each call that asks about it pays for its length."""
 
-_SPACES = re.compile(r"\s+")
-
 
 def check(playbook: Playbook) -> tuple[Finding, ...]:
     """Everything that the rules find in *playbook*."""
     return tuple(finding for rule in RULES for finding in rule(playbook))
-
-
-def folded(text: str) -> str:
-    """*text* as phrases are compared: case folded, each run of white space one space."""
-    return _SPACES.sub(" ", text).strip().casefold()
 
 
 def _duplicate_ids(playbook: Playbook) -> Iterator[Finding]:
@@ -55,11 +48,9 @@ def _long_texts(playbook: Playbook) -> Iterator[Finding]:
 
 
 def _contradictory_phrases(playbook: Playbook) -> Iterator[Finding]:
-    forbidden = [(phrase, folded(phrase)) for phrase in playbook.phrases.forbidden]
     for path, text in _fixed_texts(playbook):
-        plain = folded(text)
-        for phrase, banned in forbidden:
-            if banned and banned in plain:
+        for phrase in playbook.phrases.forbidden:
+            if contains_phrase(text, phrase):
                 reason = f"the text holds the forbidden phrase “{phrase}”, so no reply could ever contain it"
                 yield _error("contradictory_phrases", path, reason, "reword it, or allow the phrase")
 

@@ -43,17 +43,33 @@ class Profile(Part):
 
 
 class Guideline(Part):
-    """When `condition` holds, do `action`; without an action it is an observation, which others may refer to."""
+    """
+    When `condition` holds, do `action`; without an action it is an observation, which others may refer to.
+
+    How it is asked about follows from what is declared here: an action that a reply performed is asked about again as
+    such, unless it is `continuous` or not to be tracked; one of low criticality is a principle, asked about by its id
+    alone.
+    """
 
     id: str = Identifier
     condition: str = Field(min_length=1, max_length=16_384)
     action: str = Field("", max_length=16_384)
+    description: str = Field("", max_length=2_000, description="what the condition and the action leave unsaid")
     criticality: Criticality = Criticality.MEDIUM
     enabled: bool = True
     pinned: bool = Field(default=False, description="always a candidate, whatever retrieval says")
-    priority: int = 0
+    continuous: bool = Field(default=False, description="the action is never done with, such as a tone of voice")
+    customer_dependent: bool = Field(
+        default=False, description="the action is done with only when the customer has given their part"
+    )
+    agent_intention: bool = Field(
+        default=False, description="the condition is about what the agent is going to do, not about the customer"
+    )
+    track: bool = Field(default=True, description="remember that a reply performed the action")
+    priority: int = Field(0, description="of the guidelines that match, only those of the highest number stay")
     composition: Composition | None = None
     tags: tuple[str, ...] = ()
+    labels: tuple[str, ...] = Field((), description="copied to the record of a turn in which it is active")
 
 
 class Term(Part):
@@ -108,6 +124,14 @@ class VerificationPolicy(Part):
     record_claim_texts: bool = False
 
 
+class MatchingPolicy(Part):
+    """What is done about guidelines of which the model could not say whether they apply."""
+
+    unknown_applies: tuple[Criticality, ...] = Field(
+        (Criticality.HIGH,), description="criticalities of which an unknown guideline is treated as applying"
+    )
+
+
 class Limits(Part):
     """Sizes and times of this agent's conversations."""
 
@@ -147,6 +171,7 @@ class Playbook(Part):
     canned_replies: tuple[CannedReply, ...] = ()
     fallbacks: Fallbacks = Fallbacks()
     phrases: Phrases = Phrases()
+    matching: MatchingPolicy = MatchingPolicy()
     verification: VerificationPolicy = VerificationPolicy()
     limits: Limits = Limits()
     experiment: Experiment | None = None

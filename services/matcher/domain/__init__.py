@@ -1,0 +1,3 @@
+"""
+The rules of matching: pure, without I/O, clock or randomness.
+"""

@@ -1,0 +1,36 @@
+"""
+Settings of the matcher's process.
+"""
+
+from pydantic import Field
+
+from shared.llm.settings import LlmSettings
+from shared.settings import Section
+from shared.stage.process import StageProcessSettings
+
+
+class MatchingSettings(Section):
+    """Limits of matching (section `matcher`)."""
+
+    temperature: float = Field(0.1, ge=0, le=1)
+    model_share: float = Field(
+        0.4, gt=0, le=1, description="of a turn's time from opening to deadline, that matching may use"
+    )
+    model_wait_max_seconds: float = Field(
+        20.0, gt=0, description="from a turn's opening, however late its deadline; then the playbook's policy decides"
+    )
+    playbook_wait_max_seconds: float = Field(
+        10.0, ge=0, description="from a turn's opening, that a playbook version may be missing before the turn fails"
+    )
+    output_tokens_base: int = Field(400, ge=1)
+    output_tokens_per_guideline: int = Field(
+        120, ge=1, description="of the answer, which is asked for anew where it is longer"
+    )
+    compiled_versions_max: int = Field(256, ge=1, description="playbook versions kept ready for matching")
+
+
+class MatcherSettings(StageProcessSettings):
+    """What the matcher reads from its environment."""
+
+    llm: LlmSettings = LlmSettings()
+    matcher: MatchingSettings = MatchingSettings()

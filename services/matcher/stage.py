@@ -1,0 +1,169 @@
+"""
+The matcher's work on a turn: ask the model which guidelines apply, and hand the turn on.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from services.matcher.domain import matching, prompts
+from services.matcher.domain.blueprints import match_blueprint
+from services.matcher.domain.candidates import already_applied
+from services.matcher.domain.compiled import Compiled, compiled
+from services.matcher.metrics import MatcherMetrics
+from services.matcher.settings import MatchingSettings
+from shared.errors import Retryable
+from shared.events.envelope import Envelope
+from shared.events.topics import TURNS_FINISHED, TURNS_MATCHED
+from shared.events.turns import (
+    FinishResult,
+    Mark,
+    Match,
+    Matching,
+    Spent,
+    TurnFinished,
+    TurnMatched,
+    TurnOpened,
+)
+from shared.llm.base import LanguageModel, Usage
+from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
+from shared.llm.structured import ask
+from shared.playbook.derived import Derived
+from shared.playbook.directory import Directory
+from shared.stage.turn_stage import Products
+
+STAGE = "matcher"
+PURPOSE = "match"
+PLAYBOOK_UNAVAILABLE = "playbook_unavailable"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    matches: tuple[Match, ...]
+    spent: Spent
+
+
+class Matcher:
+    """`TurnWork` of the matcher. *clock* tells unix seconds."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        directory: Directory,
+        settings: MatchingSettings,
+        metrics: MatcherMetrics,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._ready = Derived(directory, compiled, versions_max=settings.compiled_versions_max)
+
+    async def process(self, event: Envelope[TurnOpened]) -> Products:
+        """
+        `turn.matched`, or `turn.finished` (failed) where the turn's playbook version stays missing.
+
+        Raises:
+            Retryable: the model is away, or the playbook version is not here yet, and there is time to try again.
+
+        """
+        received_ms = round(self._clock() * 1000)
+        opened = event.data
+        desk = self._compiled(opened)
+        if desk is None:
+            marks = self._marks(opened, received_ms)
+            return [(TURNS_FINISHED, "turn.finished", _playbook_unavailable(opened, marks))]
+        matching = await self._match(desk, opened)
+        self._metrics.candidates.observe(matching.candidates)
+        self._metrics.matched.observe(len(matching.active))
+        matched = TurnMatched(opened=opened, matching=matching, marks=self._marks(opened, received_ms))
+        return [(TURNS_MATCHED, "turn.matched", matched)]
+
+    def _compiled(self, opened: TurnOpened) -> Compiled | None:
+        turn = opened.turn
+        try:
+            return self._ready.of(turn)[1]
+        except Retryable:
+            waited_seconds = self._clock() - turn.opened_at.timestamp()
+            if waited_seconds < self._settings.playbook_wait_max_seconds:
+                raise
+        log.warning("a turn's playbook version stays missing", agent=turn.agent, version=turn.playbook_version)
+        return None
+
+    async def _match(self, desk: Compiled, opened: TurnOpened) -> Matching:
+        judged = await self._judge(desk, opened) if desk.candidates else _Judged((), Spent())
+        guidelines = desk.guidelines
+        policy = desk.playbook.matching.unknown_applies
+        applying = matching.taken_as_applying(judged.matches, guidelines.values(), policy)
+        ordered = matching.by_importance(guidelines[name] for name in applying)
+        return Matching(
+            active=tuple(guideline.id for guideline in ordered),
+            matches=judged.matches,
+            candidates=len(judged.matches),
+            spent=judged.spent,
+        )
+
+    async def _judge(self, desk: Compiled, opened: TurnOpened) -> _Judged:
+        candidates = desk.candidates
+        applied = already_applied(candidates, opened.applied)
+        terms = prompts.mentioned(desk.glossary, opened.transcript)
+        settings = self._settings
+        remaining_seconds = self._remaining_seconds(opened)
+        try:
+            answered = await ask(
+                self._model,
+                match_blueprint(len(candidates)),
+                prompts.build(desk.static, opened, applied, terms=terms),
+                purpose=PURPOSE,
+                tenant=opened.turn.tenant,
+                deadline=asyncio.get_running_loop().time() + remaining_seconds,
+                temperature=settings.temperature,
+                output_tokens_max=settings.output_tokens_base + settings.output_tokens_per_guideline * len(candidates),
+                check=partial(matching.complaint, candidates=candidates, applied=applied),
+            )
+        except InvalidAnswer as error:
+            return self._unknown(desk, f"invalid_{error.kind}", error, error.usage)
+        except ModelRefused as error:
+            return self._unknown(desk, f"refused_{error.kind}", error, Usage())
+        except ModelUnavailable as error:
+            if self._remaining_seconds(opened) > (error.retry_after_seconds or 0):
+                raise
+            return self._unknown(desk, f"unavailable_{error.kind}", error, Usage())
+        return _Judged(matching.verdicts(answered.answer, candidates), _spent(answered.usage, answered.model))
+
+    def _remaining_seconds(self, opened: TurnOpened) -> float:
+        begun, ends = opened.turn.opened_at.timestamp(), opened.turn.deadline.timestamp()
+        allowed_seconds = min((ends - begun) * self._settings.model_share, self._settings.model_wait_max_seconds)
+        return begun + allowed_seconds - self._clock()
+
+    def _unknown(self, desk: Compiled, reason: str, error: Exception, usage: Usage) -> _Judged:
+        self._metrics.unknown.labels(reason).inc()
+        log.warning("guidelines could not be judged; the playbook's policy decides", reason=reason, error=str(error))
+        return _Judged(matching.unknown(desk.candidates), _spent(usage, ""))
+
+    def _marks(self, opened: TurnOpened, received_ms: int) -> tuple[Mark, ...]:
+        finished_ms = round(self._clock() * 1000)
+        return (*opened.marks, Mark(stage=STAGE, received_ms=received_ms, finished_ms=finished_ms))
+
+
+def _spent(usage: Usage, model: str) -> Spent:
+    return Spent(calls=usage.calls, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, model=model)
+
+
+def _playbook_unavailable(opened: TurnOpened, marks: tuple[Mark, ...]) -> TurnFinished:
+    return TurnFinished(
+        turn=opened.turn,
+        stage=STAGE,
+        result=FinishResult.FAILED,
+        fallback="failed",
+        reason=PLAYBOOK_UNAVAILABLE,
+        marks=marks,
+    )
