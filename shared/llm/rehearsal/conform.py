@@ -34,7 +34,7 @@ def _least(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int
     kind = schema.get("type")
     if kind == "object":
         return {name: _least(inner, definitions, depth + 1) for name, inner in schema.get("properties", {}).items()}
-    plain: dict[object, Any] = {"array": [], "string": "", "integer": 0, "number": 0.0, "boolean": False, "null": None}
-    if kind not in plain:
+    plain: dict[str, Any] = {"array": [], "string": "", "integer": 0, "number": 0.0, "boolean": False, "null": None}
+    if not isinstance(kind, str) or kind not in plain:
         raise ValueError(f"a schema of type {kind!r} is outside the portable profile")
     return plain[kind]
