@@ -9,7 +9,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from shared.broker.embedded import wire
 from shared.broker.embedded.codes import Code
@@ -83,8 +83,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server gives; narrows the type
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's, so an isinstance check would refuse them.
+        self._transport = cast("asyncio.Transport", transport)
         self._host = str((transport.get_extra_info("peername") or ("",))[0])
         self._connections.add(self)
 
