@@ -103,6 +103,8 @@ class Node:
             if time.monotonic() > until:
                 return False
             time.sleep(0.05)
+        if self._child is not None:
+            self._child.poll()  # a process that ended between two looks is a zombie until its parent has looked
         (self.folder / "pid").unlink(missing_ok=True)
         return True
 

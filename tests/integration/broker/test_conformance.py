@@ -385,9 +385,10 @@ async def test_the_former_incarnation_of_a_static_member_is_fenced(clients):
 
 async def test_a_commit_of_a_past_generation_is_refused(clients):
     topic = await clients.topic(partitions=2)
-    first = await clients.member(topic)
+    # Short sessions: the member that is made to err rejoins under another id, and what it was has to expire.
+    first = await clients.member(topic, session_timeout_ms=1_000)
     await until(lambda: len(first.assignment()), 2)
-    second = await clients.member(topic)
+    second = await clients.member(topic, session_timeout_ms=1_000)
     await sharing([first, second], 2)
     first._coordinator.generation -= 1
     with pytest.raises(CommitFailedError):
