@@ -6,7 +6,7 @@ BROKER ?= embedded
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format lock bench chaos clean
+.PHONY: help setup demo test quick lint format generate lock bench chaos clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ lint: $(STAMP) ## ruff, mypy, import contracts
 format: $(STAMP) ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+generate: $(STAMP) ## write the files that follow from the code: schemas, docs/asyncapi.yaml, docs/settings.md, topics.yaml
+	WRITE_GENERATED=1 $(BIN)/python -m pytest -q tests/contract
 
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --all-extras --group dev --generate-hashes --no-header --no-annotate \

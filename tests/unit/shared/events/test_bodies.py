@@ -52,8 +52,6 @@ def of_type(kind: Any, least: int = -INTEGER_MAX) -> st.SearchStrategy[Any]:
         return st.dictionaries(TEXT, of_type(get_args(kind)[1]), max_size=2)
     if get_origin(kind) is UnionType:
         return st.one_of(*(of_type(part, least) for part in get_args(kind)))
-    if kind is NoneType:
-        return st.none()
     if issubclass(kind, Enum):
         return st.sampled_from(kind)
     if issubclass(kind, Body):
