@@ -44,7 +44,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def virtual() -> Callable[[Coroutine[Any, Any, T]], T]:
     """Runs a coroutine to its end in virtual time."""
 
