@@ -9,12 +9,14 @@ from rich.markup import escape
 
 from services.operator.cli import app
 from shared.errors import HoldfastError
+from shared.telemetry import logging
 
 EXIT_ERROR = 2
 
 
 def main() -> None:
     """Run the command; an error that Holdfast foresaw is told in a line, not as a traceback."""
+    logging.configure("holdfast", level="warning")
     try:
         app()
     except HoldfastError as error:

@@ -14,8 +14,8 @@ app = typer.Typer(
     help="""
     Answers customers on high-volume chat platforms, from Kafka to Kafka.
 
-    Begin with `holdfast demo`. Settings are read from `HOLDFAST_*` (docs/settings.md lists them); `HOLDFAST_KAFKA_BOOTSTRAP_SERVERS`
-    names the broker and `HOLDFAST_LLM_URL` the model.
+    Begin with `holdfast demo`. Settings are read from `HOLDFAST_*` (docs/settings.md lists them);
+    `HOLDFAST_KAFKA_BOOTSTRAP_SERVERS` names the broker and `HOLDFAST_LLM_URL` the model.
     """,
 )
 

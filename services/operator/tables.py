@@ -21,7 +21,9 @@ OUTCOME_STYLE = {Outcome.ANSWERED: "green", Outcome.NO_REPLY: "cyan", Outcome.SU
 
 
 def conversations(exchanges: Iterable[Exchange]) -> RenderableType:
-    """Every turn: what was asked, which guidelines applied, what was answered, what verification caught, and the time."""
+    """
+    Every turn: what was asked, which guidelines applied, what was answered, what verification caught, and the time.
+    """
     table = Table(expand=True, show_lines=False, header_style="bold")
     table.add_column("customer", ratio=4, overflow="fold")
     table.add_column("guidelines", ratio=3, overflow="fold", style="magenta")

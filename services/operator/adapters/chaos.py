@@ -31,8 +31,9 @@ POLL_SECONDS = 0.5
 @dataclass(frozen=True, slots=True)
 class ChaosPlan:
     """
-    What happens in one run: *events* messages at *rate* a second over *conversations*; quiet for *quiet_seconds*, then one kill
-    that is measured, then a kill every *kill_least* to *kill_most* seconds, a storm, and on three nodes a broker's death.
+    What happens in one run: *events* messages at *rate* a second over *conversations*; quiet for *quiet_seconds*,
+    then one kill that is measured, then a kill every *kill_least* to *kill_most* seconds, a storm, and on three
+    nodes a broker's death.
     """
 
     seed: int
@@ -113,7 +114,7 @@ async def _torment(state: _Run, publishing: asyncio.Task[int]) -> None:
     state.report("one kill, measured")
     state.measured_kill = await state.monkey.kill_one()
     await asyncio.sleep(plan.quiet_seconds)
-    if state.stack.nodes is not None and state.stack.nodes.nodes > 1:
+    if state.stack.nodes is not None and len(state.stack.nodes.status()) > 1:
         state.report("a broker dies, measured")
         state.measured_node = await state.monkey.kill_node(state.stack.nodes, down_seconds=plan.broker_down_seconds)
         await asyncio.sleep(plan.quiet_seconds * 2)

@@ -1,5 +1,6 @@
 """
-Driving dialogues through Holdfast as customers would: asking, waiting for the answer or not, many conversations at once.
+Driving dialogues through Holdfast as customers would: asking, waiting for the answer or not, many conversations at
+once.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from services.operator.adapters.publisher import Publisher, posted
 from services.operator.adapters.watch import Watch
 from services.operator.domain.dialogues import Dialogue
 from shared.events.envelope import Address
+from shared.events.turns import TurnClosed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Pace:
     """
     How dialogues are played.
 
-    `speed` divides the recorded pauses (0 leaves them out); with `take_turns` a customer reads the outcome before going on;
-    `conversations_max` are open at once; `outcome_seconds_max` is how long a customer waits before the run is given up.
+    `speed` divides the recorded pauses (0 leaves them out); with `take_turns` a customer reads the outcome before
+    going on; `conversations_max` are open at once; `outcome_seconds_max` is how long a customer waits before the
+    run is given up.
     """
 
     speed: float = 0.0
@@ -81,7 +84,7 @@ async def _converse(
         await _outcome(outcome, address, pace)
 
 
-async def _outcome(outcome: asyncio.Future[object], address: Address, pace: Pace) -> None:
+async def _outcome(outcome: asyncio.Future[TurnClosed], address: Address, pace: Pace) -> None:
     try:
         await asyncio.wait_for(outcome, pace.outcome_seconds_max)
     except TimeoutError:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from prometheus_client import CollectorRegistry
 
 from shared.broker.clients import KafkaSettings, producer
+from shared.errors import Fatal
 from shared.playbook.model import Playbook
 from shared.playbook.topic import PlaybookFollower, Published, publish
 
@@ -20,7 +21,7 @@ async def publish_playbook(settings: KafkaSettings, tenant: str, playbook: Playb
     Put *playbook* in force, and retire the versions that nobody needs any more.
 
     Raises:
-        TimeoutError: the topic of playbooks could not be read in time.
+        Fatal: the topic of playbooks could not be read in time.
         shared.playbook.finding.PlaybookError: a check found an error.
 
     """
@@ -39,7 +40,13 @@ async def known_playbooks(settings: KafkaSettings) -> AsyncIterator[PlaybookFoll
     follower = PlaybookFollower(settings, CollectorRegistry())
     following = asyncio.create_task(follower.run())
     try:
-        await asyncio.wait_for(follower.wait_ready(), READ_SECONDS_MAX)
+        try:
+            await asyncio.wait_for(follower.wait_ready(), READ_SECONDS_MAX)
+        except TimeoutError:
+            raise Fatal(
+                f"the playbooks topic of {settings.bootstrap_servers} could not be read within {READ_SECONDS_MAX:g} s; "
+                "check HOLDFAST_KAFKA_BOOTSTRAP_SERVERS, and that `holdfast topics apply` has been run",
+            ) from None
         yield follower
     finally:
         following.cancel()

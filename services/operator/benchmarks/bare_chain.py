@@ -1,8 +1,8 @@
 """
 The yardstick: aiokafka alone, consuming from one topic and producing each record to the next, one process a hop.
 
-It does nothing with a record, keeps no state and commits lazily, so no service of the same number of hops can be faster.
-`python -m services.operator.benchmarks.bare_chain IN OUT`.
+It does nothing with a record, keeps no state and commits lazily, so no service of the same number of hops can be
+faster. `python -m services.operator.benchmarks.bare_chain IN OUT`.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """
-`holdfast bench ledger`: events per CPU-second through the conversations service, against a bare consume → produce chain.
+`holdfast bench ledger`: events per CPU-second through the conversations service, against a bare consume → produce
+chain.
 
-Each message goes through the service twice, as an event and as a finished turn; the chain has two hops too, and carries the
-same records over the same broker.
+Each message goes through the service twice, as an event and as a finished turn; the chain has two hops too, and
+carries the same records over the same broker.
 """
 
 import asyncio

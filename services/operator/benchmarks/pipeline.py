@@ -28,7 +28,9 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Turns a second of CPU, what each service spends on a turn (milliseconds), and what replies cost in model calls."""
+    """
+    Turns a second of CPU, what each service spends on a turn (milliseconds), and what replies cost in model calls.
+    """
 
     turns: int
     cpu_ms: dict[str, float]

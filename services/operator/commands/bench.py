@@ -91,11 +91,13 @@ def bench_pipeline(
 @app.command("latency")
 def bench_latency(
     broker: BrokerOption = Broker.EMBEDDED,
-    rate: Annotated[float, typer.Option(help="messages a second", gt=0)] = 20.0,
-    seconds: Annotated[float, typer.Option(help="measured, after the warm-up", gt=0)] = 30.0,
-    warm_up: Annotated[float, typer.Option(help="seconds", ge=0)] = 20.0,
+    rate: Annotated[float, typer.Option(help="messages a second", min=0.001)] = 20.0,
+    seconds: Annotated[float, typer.Option(help="measured, after the warm-up", min=0.001)] = 30.0,
+    warm_up: Annotated[float, typer.Option(help="seconds", min=0)] = 20.0,
 ) -> None:
-    """What Holdfast adds to a turn beyond the model's time, hop by hop (goal p50 ≤ 60 ms embedded, ≤ 150 ms one node)."""
+    """
+    What Holdfast adds to a turn beyond the model's time, hop by hop (goal p50 ≤ 60 ms embedded, ≤ 150 ms one node).
+    """
     count = round(rate * (seconds + warm_up))
     load = _load(count, count)
     parts, whole = _measured(
@@ -111,7 +113,7 @@ def bench_latency(
 def bench_inflight(
     broker: BrokerOption = Broker.EMBEDDED,
     turns: Annotated[int, typer.Option(min=100)] = 2_500,
-    model_seconds: Annotated[float, typer.Option(gt=0)] = 2.0,
+    model_seconds: Annotated[float, typer.Option(min=0.001)] = 2.0,
 ) -> None:
     """Turns in flight on one matcher process with a slow model, and its memory (goal ≥ 2,000 within 400 MB)."""
     load = _load(turns, turns)

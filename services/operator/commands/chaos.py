@@ -30,11 +30,11 @@ def command(
     runs: Annotated[int, typer.Option(help="runs, each from the next seed", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="of the first run")] = 1,
     events: Annotated[int, typer.Option(help="customer messages a run", min=100)] = 20_000,
-    rate: Annotated[float, typer.Option(help="messages a second", gt=0)] = 100.0,
+    rate: Annotated[float, typer.Option(help="messages a second", min=0.001)] = 100.0,
     replicas: Annotated[int, typer.Option(help="processes of each stage", min=1)] = 3,
-    latency: Annotated[float, typer.Option(help="seconds that the rehearsal model takes", ge=0)] = 0.2,
-    quiet: Annotated[float, typer.Option(help="seconds of the stretches without faults", gt=0)] = 15.0,
-    storm: Annotated[float, typer.Option(help="seconds of the rebalance storm", ge=0)] = 15.0,
+    latency: Annotated[float, typer.Option(help="seconds that the rehearsal model takes", min=0)] = 0.2,
+    quiet: Annotated[float, typer.Option(help="seconds of the stretches without faults", min=0.001)] = 15.0,
+    storm: Annotated[float, typer.Option(help="seconds of the rebalance storm", min=0)] = 15.0,
     report: Annotated[Path | None, typer.Option(help="write the results as JSON")] = None,
 ) -> None:
     """

@@ -46,8 +46,9 @@ def command(
     """
     Run the whole pipeline on sample conversations and show what happened.
 
-    Starts a broker, the rehearsal model (or uses the one that HOLDFAST_LLM_URL names) and every service as a process of its
-    own, plays the samples, and exits with 0 only if every message got its outcome and every promise held.
+    Starts a broker, the rehearsal model (or uses the one that HOLDFAST_LLM_URL names) and every service as a
+    process of its own, plays the samples, and exits with 0 only if every message got its outcome and every promise
+    held.
     """
     console = Console()
     settings = read_settings(OperatorSettings, os.environ)

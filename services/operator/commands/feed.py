@@ -39,8 +39,8 @@ def command(
     """
     Play recorded dialogues as customers and report what an independent reader of the topics found.
 
-    Only what customers said is published. Conversations are named after the dialogue with a prefix of this run, so that a file
-    can be fed again. Exits with 0 only if every message got its outcome and every promise held.
+    Only what customers said is published. Conversations are named after the dialogue with a prefix of this run, so
+    that a file can be fed again. Exits with 0 only if every message got its outcome and every promise held.
     """
     console = Console()
     settings = read_settings(OperatorSettings, os.environ)

@@ -94,7 +94,8 @@ def _show(console: Console, seen: Seen, message: str, *, stages: bool) -> bool:
 def _told(body: object) -> str:
     match body:
         case TurnOpened():
-            return f"  opened   turn {body.turn.epoch}, {len(body.transcript)} messages, playbook {body.turn.playbook_version}"
+            turn = body.turn
+            return f"  opened   turn {turn.epoch}, {len(body.transcript)} messages, playbook {turn.playbook_version}"
         case TurnMatched():
             return f"  matched  {', '.join(body.matching.active) or 'no guideline'} of {body.matching.candidates}"
         case TurnDrafted():

@@ -25,7 +25,8 @@ def command(
     number: Annotated[int, typer.Option("-n", "--number", help="stop after so many turns; 0 never stops", min=0)] = 0,
 ) -> None:
     """
-    Show outcomes as they happen: time, conversation, how the turn ended, guidelines, what verification caught. Ctrl-C ends.
+    Show outcomes as they happen: time, conversation, how the turn ended, guidelines, what verification caught.
+    Ctrl-C ends.
     """
     settings = read_settings(OperatorSettings, os.environ)
     asyncio.run(_tail(Console(), settings.kafka, tenant, number, past=past))

@@ -24,7 +24,10 @@ def apply_() -> None:
 
 @app.command()
 def diff() -> None:
-    """Tell what `apply` would create and where the broker differs from what is declared; exits with 1 if anything does."""
+    """
+    Tell what `apply` would create and where the broker differs from what is declared; exits with 1 if anything
+    does.
+    """
     settings = read_settings(OperatorSettings, os.environ)
     found = asyncio.run(topics.diff(settings.kafka, settings.topics))
     _told(found, "missing")

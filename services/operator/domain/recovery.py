@@ -23,8 +23,8 @@ def recovery_seconds(
     window: float = WINDOW_SECONDS,
 ) -> float | None:
     """
-    Seconds from *fault* until the turns closed in a window of *window* seconds reach *share* of *baseline* (turns a second)
-    again after having fallen below it; 0 if they never fell, None if they never came back.
+    Seconds from *fault* until the turns closed in a window of *window* seconds reach *share* of *baseline* (turns a
+    second) again after having fallen below it; 0 if they never fell, None if they never came back.
     """
     step = window / 4
     last = closed_seconds[-1] if closed_seconds else fault

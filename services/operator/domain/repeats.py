@@ -11,7 +11,10 @@ from shared.events.turns import TurnDrafted, TurnFinished, TurnMatched
 
 @dataclass(slots=True)
 class Repeats:
-    """Takes the records of `turns.matched`, `turns.drafted` and `turns.finished`; tells how many repeat an earlier one."""
+    """
+    Takes the records of `turns.matched`, `turns.drafted` and `turns.finished`; tells how many repeat an earlier
+    one.
+    """
 
     _seen: set[tuple[str, str, int, str]] = field(default_factory=set)
     by_topic: Counter[str] = field(default_factory=Counter)

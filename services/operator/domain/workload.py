@@ -1,5 +1,6 @@
 """
-A made-up load of conversations, the same for the same seed: single questions, follow-ups, and bursts of several messages.
+A made-up load of conversations, the same for the same seed: single questions, follow-ups, and bursts of several
+messages.
 """
 
 import random
