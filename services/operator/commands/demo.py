@@ -71,14 +71,14 @@ async def run(console: Console, settings: OperatorSettings, broker: Broker, rehe
         },
         ready_seconds_max=settings.operator.ready_seconds_max,
     )
-    with console.status(f"starting the broker ({broker}), the model and the services"):
-        manager = running(plan, settings.kafka)
-        stack = await manager.__aenter__()
-    try:
-        return await _played(console, stack, dialogues, playbook.agent)
-    finally:
-        with console.status("stopping everything"):
-            await manager.__aexit__(None, None, None)
+    status = console.status(f"starting the broker ({broker}), the model and the services")
+    with status:
+        async with running(plan, settings.kafka) as stack:
+            status.stop()
+            code = await _played(console, stack, dialogues, playbook.agent)
+            status.update("stopping everything")
+            status.start()
+    return code
 
 
 async def _played(console: Console, stack: Stack, dialogues: list[Dialogue], agent: str) -> int:
