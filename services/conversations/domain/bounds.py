@@ -1,0 +1,31 @@
+"""
+The limits that keep a conversation's state, and what is written about it, of bounded size.
+"""
+
+from dataclasses import dataclass
+
+EVENT_ID_CHARS_MAX = 256
+"""Longer event ids, and unprintable ones, are refused: they are repeated in every record about their turn."""
+REASON_CHARS_MAX = 128
+REPLY_BYTES_MAX = 131_072
+"""A verified reply beyond this is refused; playbooks allow 20,000 characters at most."""
+SETTLE_CAP = 5
+"""A burst that never pauses opens its turn after so many settle times all the same."""
+IDENTIFIER_BYTES_MAX = 64
+"""Of a guideline's id, as the playbook limits it; a longer one is not remembered as performed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """
+    The configured limits; their meaning stands at the settings of the same names.
+    """
+
+    covers_max: int
+    seen_events_max: int
+    history_bytes_max: int
+    variables_bytes_max: int
+    applied_max: int
+    journeys_bytes_max: int
+    erasure_retention_seconds: float
+    idle_retention_seconds: float

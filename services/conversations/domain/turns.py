@@ -1,0 +1,176 @@
+"""
+The life of a turn: opened once the burst of messages has settled, superseded by a newer message, closed once.
+
+Epochs count the turns of a conversation; only the newest may be open. A turn that ends the moment it begins (a refused
+message, manual mode) never reaches the stages: it is closed without having been opened on `turns.opened`.
+"""
+
+from services.conversations.domain.bounds import SETTLE_CAP
+from services.conversations.domain.effects import Closed, Opened, Reply
+from services.conversations.domain.experiment import arm_of
+from services.conversations.domain.instants import at
+from services.conversations.domain.state import OpenTurn
+from services.conversations.domain.step import Step
+from services.conversations.domain.transcript import Window, entry_of
+from shared.events.conversation import Author, ResponseOrigin
+from shared.events.envelope import derived_id
+from shared.events.turns import ClosedBy, Outcome, TurnFinished, Utterance
+from shared.playbook.model import Limits
+
+
+def wait_for_more(step: Step, message_id: str, limits: Limits) -> None:
+    """
+    Note that *message_id* awaits a turn, and open it when there is nothing to wait for.
+
+    The turn opens `settle_seconds` after the last message of a burst, after `SETTLE_CAP` times as long since the
+    first, or when the burst fills a turn.
+    """
+    state, settle_ms = step.state, round(limits.settle_seconds * 1000)
+    if not state.waiting:
+        state.burst_ms = step.now_ms
+        if not state.carried:
+            state.waiting_since_ms = step.now_ms
+    state.waiting = (*state.waiting, message_id)
+    state.traceparent = step.traceparent
+    state.settle_due_ms = min(step.now_ms + settle_ms, state.burst_ms + SETTLE_CAP * settle_ms)
+    if state.settle_due_ms <= step.now_ms or len(state.waiting) >= step.bounds.covers_max:
+        open_turn(step)
+
+
+def open_turn(step: Step) -> None:
+    """
+    Open the turn that answers every message since the last answer: those that wait, and those that a superseded turn
+    left.
+
+    Of those left over only the newest are covered again where there are more than `covers_max`; each was covered
+    before.
+    """
+    state = step.state
+    covers = _unanswered(step)
+    found = step.playbooks.current(step.address.tenant, state.agent)
+    if found is None:
+        close_at_once(step, state.agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
+        return
+    version, playbook = found
+    turn = _turn(step, state.agent, covers)._replace(
+        playbook_version=version,
+        deadline_ms=step.now_ms + max(1, round(playbook.limits.deadline_seconds * 1000)),
+        accepted_ms=state.waiting_since_ms,
+        arm=arm_of(playbook.experiment, step.address),
+    )
+    state.open = turn
+    state.transcript = state.transcript.within(Window.of(playbook.limits, step.bounds.history_bytes_max))
+    step.effects.append(
+        Opened(turn, state.transcript, state.applied, state.journeys, state.variables, state.customer_name)
+    )
+
+
+def supersede(step: Step) -> bool:
+    """
+    Close the open turn because of a newer message, and carry what it covers into the next one; whether there was one.
+
+    It closes when the message comes, not when the burst has settled: an answer that left in between would read as one
+    to the newer message.
+    """
+    turn = step.state.open
+    if turn is None:
+        return False
+    close(step, Outcome.SUPERSEDED, ClosedBy.NEWER_MESSAGE)
+    step.state.carried = turn.covers
+    step.state.waiting_since_ms = turn.accepted_ms
+    return True
+
+
+def settle(step: Step, outcome: Outcome, reason: ClosedBy) -> None:
+    """End whatever awaits an answer, an open turn or a burst that has not opened one yet, without a reply."""
+    state = step.state
+    if state.open is not None:
+        close(step, outcome, reason)
+    elif state.waiting:
+        close_at_once(step, state.agent, _unanswered(step), outcome, reason)
+
+
+def close(
+    step: Step,
+    outcome: Outcome,
+    reason: str,
+    *,
+    reply: Reply | None = None,
+    finished: TurnFinished | None = None,
+    records_claim_texts: bool = False,
+) -> None:
+    """Close the open turn; a reply goes into the transcript, as the customer sees it."""
+    turn, step.state.open = step.state.open, None
+    if turn is None:
+        raise RuntimeError("a turn was closed while none was open; a handler must look first")
+    _end(step, turn, outcome, reason, reply, finished, records_claim_texts=records_claim_texts)
+
+
+def close_at_once(
+    step: Step, agent: str, covers: tuple[str, ...], outcome: Outcome, reason: ClosedBy, fallback: str = ""
+) -> None:
+    """A turn for *covers* that ends as it begins, with the playbook's text *fallback* where one is named."""
+    turn = _turn(step, agent, covers)
+    if found := step.playbooks.current(step.address.tenant, agent):
+        turn = turn._replace(playbook_version=found[0])
+    reply = fallback_reply(step, turn, fallback) if fallback else None
+    _end(step, turn, outcome, reason, reply, None)
+
+
+def expire(step: Step) -> None:
+    """Close the open turn because its deadline has passed."""
+    turn = step.state.open
+    reply = fallback_reply(step, turn, "expired") if turn else None
+    close(step, Outcome.EXPIRED, ClosedBy.DEADLINE, reply=reply)
+
+
+def fallback_reply(step: Step, turn: OpenTurn, name: str) -> Reply | None:
+    """The text that *turn*'s playbook has under *name*; None where it says nothing."""
+    fallbacks = step.fallbacks(turn)
+    text: str = getattr(fallbacks, name, "")
+    return Reply(text, ResponseOrigin.FALLBACK, name) if text else None
+
+
+def _unanswered(step: Step) -> tuple[str, ...]:
+    state = step.state
+    covers = (*state.carried, *state.waiting)[-step.bounds.covers_max :]
+    state.carried = state.waiting = ()
+    state.settle_due_ms = state.burst_ms = 0
+    return covers
+
+
+def _turn(step: Step, agent: str, covers: tuple[str, ...]) -> OpenTurn:
+    state = step.state
+    state.epoch += 1
+    return OpenTurn(
+        id=derived_id(step.address.tenant, step.address.conversation, state.epoch, covers[-1]),
+        epoch=state.epoch,
+        leg=1,
+        agent=agent,
+        playbook_version="",
+        opened_ms=step.now_ms,
+        deadline_ms=step.now_ms,
+        accepted_ms=step.now_ms,
+        covers=covers,
+        traceparent=step.traceparent,
+    )
+
+
+def _end(
+    step: Step,
+    turn: OpenTurn,
+    outcome: Outcome,
+    reason: str,
+    reply: Reply | None,
+    finished: TurnFinished | None,
+    *,
+    records_claim_texts: bool = False,
+) -> None:
+    state = step.state
+    step.effects.append(
+        Closed(turn, outcome, reason, state.mode, step.now_ms, reply, finished, records_claim_texts=records_claim_texts)
+    )
+    if reply is not None:
+        said = Utterance(id=turn.id, author=Author.ASSISTANT, text=reply.text, at=at(step.now_ms))
+        window = Window.of(step.limits(turn.agent), step.bounds.history_bytes_max)
+        state.transcript = state.transcript.with_entry(entry_of(said), window)

@@ -1,0 +1,45 @@
+"""
+Settings of the conversations service, section `conversations`.
+"""
+
+from pydantic import Field
+
+from shared.settings import Section
+from shared.stage.process import StageProcessSettings
+
+_DAY_SECONDS = 86_400
+
+
+class ConversationsSection(Section):
+    """What bounds a conversation's state; even the upper limits together keep a state, and each record, below 1 MB."""
+
+    covers_max: int = Field(100, ge=1, le=150, description="messages that one turn answers; a burst is cut there")
+    seen_events_max: int = Field(
+        128, ge=1, le=2_000, description="events of a conversation that are recognised when they are repeated"
+    )
+    history_bytes_max: int = Field(
+        262_144, ge=1_024, le=393_216, description="of the transcript kept; the playbook's window is usually smaller"
+    )
+    variables_bytes_max: int = Field(65_536, ge=1_024, le=98_304, description="of a conversation's variables, as JSON")
+    journeys_bytes_max: int = Field(16_384, ge=1_024, le=65_536, description="of its journey positions, as JSON")
+    applied_max: int = Field(200, ge=1, le=500, description="performed guidelines remembered, the latest ones")
+    erasure_retention_seconds: float = Field(
+        7 * _DAY_SECONDS,
+        ge=_DAY_SECONDS,
+        description="how long an erased conversation refuses what arrives; no shorter than the topics' retention",
+    )
+    idle_retention_seconds: float = Field(
+        30 * _DAY_SECONDS, ge=_DAY_SECONDS, description="after its last event a conversation is forgotten"
+    )
+    partitions: int = Field(
+        0,
+        ge=0,
+        description="of the topics; where given, a new conversation whose key belongs to another partition by Kafka's "
+        "own hash (murmur2) is refused as `misrouted`. 0 takes any consistent partitioner, as librdkafka's CRC32",
+    )
+
+
+class ConversationsSettings(StageProcessSettings):
+    """Everything that the process reads."""
+
+    conversations: ConversationsSection = ConversationsSection()

@@ -1,0 +1,124 @@
+"""
+The ledger: between records and conversations.
+
+Every input is decoded here, worked out in `domain`, and what follows is encoded here. Pure but for the metrics, so
+the runtime may repeat an input, and a simulation may run it without a broker.
+"""
+
+from aiokafka.partitioner import murmur2
+
+from services.conversations.domain.bounds import Bounds
+from services.conversations.domain.effects import Closed
+from services.conversations.domain.events import apply_event, apply_time
+from services.conversations.domain.records import emissions
+from services.conversations.domain.state import ConversationState, decode, encode
+from services.conversations.domain.step import Step
+from services.conversations.metrics import ConversationsMetrics
+from shared.errors import Invalid
+from shared.events import codec
+from shared.events.envelope import Address
+from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED
+from shared.playbook.directory import Directory
+from shared.stage.base import Output, Record, Transition
+from shared.telemetry.trace import continued, derived
+
+INPUTS = (CONVERSATION_EVENTS, TURNS_FINISHED)
+_TYPES = {topic: TOPICS[topic].types for topic in INPUTS}
+
+
+class ConversationLedger:
+    """
+    A `shared.stage.base.Ledger` of `ConversationState`.
+
+    *partitions* is the number of partitions of the topics, by which a record that was sent to the wrong one is found
+    out; 0 does not look. Only a conversation that this task does not know yet is looked at: one that it knows is at
+    home here.
+    """
+
+    def __init__(
+        self, playbooks: Directory, bounds: Bounds, metrics: ConversationsMetrics, *, partitions: int = 0
+    ) -> None:
+        self._playbooks = playbooks
+        self._bounds = bounds
+        self._metrics = metrics
+        self._partitions = partitions
+
+    def decode(self, data: bytes) -> ConversationState:
+        """
+        The state that `encode` wrote, or an older release did.
+
+        Raises:
+            Fatal: it cannot be read.
+
+        """
+        return decode(data)
+
+    def encode(self, state: ConversationState) -> bytes:
+        """*state* as it goes into the changelog."""
+        return encode(state)
+
+    def apply(self, state: ConversationState | None, record: Record, now_ms: int) -> Transition[ConversationState]:
+        """
+        What follows from an event or from the stages' result.
+
+        Raises:
+            Invalid: the record cannot be read (shared/events/codec.py names the reasons), is `misrouted`, its id was
+                seen with
+                another body (`id_conflict`), or it exceeds a bound.
+
+        """
+        event = codec.decode(_TYPES[record.topic], record.key, record.headers, record.value)
+        address = Address.from_key(record.key)
+        if state is None:
+            self._check_home(record)
+        step = self._step(address, state or ConversationState(), now_ms)
+        step.cause = event.id
+        step.traceparent = str(continued(event.traceparent, derived(event.source, event.id)))
+        if not apply_event(step, event):
+            self._count(step)
+            return _unchanged(state)
+        if record.topic == CONVERSATION_EVENTS:
+            self._metrics.accepted.labels(event.type).inc()
+        return self._finish(step)
+
+    def wake(self, key: bytes, state: ConversationState, now_ms: int) -> Transition[ConversationState]:
+        """What follows from a deadline, the end of a burst, or the end of a retention."""
+        parent = state.open.traceparent if state.open else state.traceparent
+        step = self._step(Address.from_key(key), state, now_ms)
+        step.traceparent = str(continued(parent, derived(key.decode(), "wake", now_ms)))
+        if not apply_time(step):
+            return Transition(None)
+        return self._finish(step)
+
+    def _step(self, address: Address, state: ConversationState, now_ms: int) -> Step:
+        return Step(address, state.copy(), now_ms, self._playbooks, self._bounds)
+
+    def _finish(self, step: Step) -> Transition[ConversationState]:
+        key = step.address.key
+        outputs = tuple([Output(topic, key, value, headers) for topic, headers, value in emissions(step)])
+        self._count(step)
+        return Transition(step.state, step.state.due_ms, outputs)
+
+    def _count(self, step: Step) -> None:
+        for note in step.notes:
+            self._metrics.notes.labels(note).inc()
+        for effect in step.effects:
+            if isinstance(effect, Closed):
+                self._metrics.outcomes.labels(effect.outcome).inc()
+                if effect.reply is not None:
+                    self._metrics.latency.observe(max(0, effect.closed_ms - effect.turn.accepted_ms) / 1000)
+
+    def _check_home(self, record: Record) -> None:
+        if not self._partitions or record.key is None:
+            return
+        home = (murmur2(record.key) & 0x7FFFFFFF) % self._partitions
+        if home != record.partition:
+            raise Invalid(
+                "misrouted",
+                f"the key belongs to partition {home} of {self._partitions} and came on {record.partition}: its "
+                "publisher does not use murmur2, or the topics differ in their partition counts",
+            )
+
+
+def _unchanged(state: ConversationState | None) -> Transition[ConversationState]:
+    return Transition(state, state.due_ms if state else None)
