@@ -9,8 +9,8 @@ from shared.events.topics import TOPICS
 
 HEADER = """\
 # The topics as they should exist, on three brokers or more. Generated from shared/events/topics.py and
-# shared/broker/topics.py by `make generate`. The number of partitions is yours to choose (HOLDFAST_TOPICS_PARTITIONS), but
-# the same for every topic that holds conversations.
+# shared/broker/topics.py by `make generate`. The number of partitions is yours to choose
+# (HOLDFAST_TOPICS_PARTITIONS), but the same for every topic that holds conversations.
 """
 
 

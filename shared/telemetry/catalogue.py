@@ -1,0 +1,343 @@
+"""
+Every metric that Holdfast exports: what it means, and what to do when it looks wrong.
+
+The services define their metrics next to the code that moves them; a contract test holds both sides to each other.
+`docs/metrics.md` is made of this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram", "info"]
+
+_CALL: Final = (
+    "gen_ai_operation_name",
+    "gen_ai_provider_name",
+    "gen_ai_request_model",
+    "gen_ai_response_model",
+    "server_address",
+    "server_port",
+)
+_MESSAGING: Final = ("messaging_system", "messaging_consumer_group_name", "messaging_destination_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """
+    One metric; `name` as exported (a counter ends in `_total`).
+
+    `meaning` says what it measures and what its values mean, `remedy` what to do when it looks wrong.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    meaning: str
+    remedy: str
+
+
+LABELS: Final[Mapping[str, str]] = {
+    "cause": "why a retry was not made: `attempts`, `budget`, `deadline`",
+    "error_type": "what failed, a word of shared/llm/errors.py; empty for a success",
+    "gen_ai_operation_name": "`chat`",
+    "gen_ai_provider_name": "`openai`, `anthropic`",
+    "gen_ai_request_model": "the model of the settings",
+    "gen_ai_response_model": "what the endpoint calls itself; at most 16 names, then `other`",
+    "gen_ai_token_type": "`input`, `output`",
+    "kind": "what changed or what was wrong, a bounded word",
+    "limit": "what was waited for: `rate`, `place`",
+    "messaging_consumer_group_name": "the stage's name",
+    "messaging_destination_name": "a topic of the one table",
+    "messaging_system": "`kafka`",
+    "mode": "the reasoning mode: `direct`, `cot`, `arq`",
+    "note": "a remarkable event, a bounded word of the conversations service",
+    "outcome": "how a turn ended, a word of the contract",
+    "provider": "`openai`, `anthropic`",
+    "purpose": "what a model call is for: `match`, `draft`, `verify` and the like",
+    "python": "Python's version",
+    "reason": "why, a bounded snake_case word",
+    "result": "how it ended, a bounded word",
+    "server_address": "the model endpoint's host",
+    "server_port": "the model endpoint's port",
+    "service": "the process: `conversations`, `matcher` and the like",
+    "stage": "the service's name",
+    "type": "an event type of the contract",
+    "version": "Holdfast's version",
+}
+"""Every label, and what bounds its values: none is a tenant, a conversation, an agent or an id."""
+
+PROCESS: Final = (
+    Metric(
+        "holdfast_build_info",
+        "info",
+        ("service", "version", "python"),
+        "What runs here; always 1.",
+        "Several versions at once outside an upgrade: a roll-out got stuck.",
+    ),
+)
+
+STAGE: Final = (
+    Metric(
+        "messaging_process_duration_seconds",
+        "histogram",
+        _MESSAGING,
+        "From the start of a record's handling until its outputs are acknowledged, retries included.",
+        "High: the model or the brokers are slow; compare gen_ai_client_operation_duration_seconds.",
+    ),
+    Metric(
+        "messaging_client_consumed_messages_total",
+        "counter",
+        _MESSAGING,
+        "Records read.",
+        "Flat while there is lag: the stage is held by backpressure, or is out of its group.",
+    ),
+    Metric(
+        "holdfast_stage_events_total",
+        "counter",
+        ("stage", "result"),
+        "Records, by how they ended.",
+        "Many `expired`: add processes or give turns more time. Many `superseded`: customers outpace the stage.",
+    ),
+    Metric(
+        "holdfast_dlq_records_total",
+        "counter",
+        ("stage", "reason"),
+        "Records that could not be handled and were written to dead.letters.",
+        "Any: read the dead letter's headers, mend the cause, drive it again.",
+    ),
+    Metric(
+        "holdfast_rebalances_total",
+        "counter",
+        ("stage", "kind"),
+        "Changes of ownership: `assigned`, `revoked`, `lost` (a task closed after an error).",
+        "More than six in ten minutes: processes come and go, or the loop blocks for longer than the session timeout.",
+    ),
+    Metric(
+        "holdfast_stage_duration_seconds",
+        "histogram",
+        ("stage",),
+        "The stage's own work on a record, without waiting and without the brokers.",
+        "High: a slow model (reasoner, matcher, verifier), or large conversations (conversations).",
+    ),
+    Metric(
+        "holdfast_stage_queue_seconds",
+        "histogram",
+        ("stage",),
+        "From a record's timestamp to the start of its handling.",
+        "High: add processes, up to the number of partitions.",
+    ),
+    Metric(
+        "holdfast_event_age_seconds",
+        "histogram",
+        ("stage",),
+        "Age of an event when the stage takes it up: the lag that customers feel.",
+        "Alert and scale on this, not on offsets.",
+    ),
+    Metric(
+        "holdfast_key_queue_depth",
+        "histogram",
+        ("stage",),
+        "Records of the same conversation that wait before one that joins.",
+        "High: one conversation floods; limit it at the platform.",
+    ),
+    Metric(
+        "holdfast_commit_duration_seconds",
+        "histogram",
+        ("stage",),
+        "A commit of progress, or a ledger's transaction.",
+        "High: the brokers are slow, or replicas lag.",
+    ),
+    Metric(
+        "holdfast_inflight_events",
+        "gauge",
+        ("stage",),
+        "Records read and not yet done.",
+        "At its limit: saturated; raise the limit if memory and the model allow, or add processes.",
+    ),
+    Metric(
+        "holdfast_last_progress_timestamp_seconds",
+        "gauge",
+        ("stage",),
+        "Unix time of the last committed progress.",
+        "Old while there is lag: stuck; the log says on what.",
+    ),
+    Metric(
+        "holdfast_dedupe_hits_total",
+        "counter",
+        ("stage",),
+        "Repeated inputs that cost nothing.",
+        "Rises after kills and rebalances; steady: a producer repeats itself.",
+    ),
+    Metric(
+        "holdfast_stage_retries_total",
+        "counter",
+        ("stage",),
+        "Attempts put off by a passing error.",
+        "Steady: a dependency is overloaded or away.",
+    ),
+)
+
+LLM: Final = (
+    Metric(
+        "gen_ai_client_operation_duration_seconds",
+        "histogram",
+        (*_CALL, "error_type"),
+        "Duration of one model call, failed ones included.",
+        "Slow: a nearer or faster model, shorter answers, fewer calls in flight. Failing: error_type says what.",
+    ),
+    Metric(
+        "gen_ai_client_token_usage",
+        "histogram",
+        (*_CALL, "gen_ai_token_type"),
+        "Billable tokens of one model call (characters / 4 where the endpoint reports none).",
+        "Growing: shorter transcript windows, fewer candidates.",
+    ),
+    Metric(
+        "holdfast_llm_retries_total",
+        "counter",
+        ("reason",),
+        "Model calls sent again.",
+        "Rising: the endpoint's capacity, or the rate limits set here.",
+    ),
+    Metric(
+        "holdfast_llm_retries_denied_total",
+        "counter",
+        ("cause",),
+        "Model calls not sent again although that might have helped.",
+        "`budget`: the endpoint fails widely. `deadline`: a faster model, or more time for turns.",
+    ),
+    Metric(
+        "holdfast_circuit_state",
+        "gauge",
+        ("provider",),
+        "The circuit breaker: 0 closed, 1 half open, 2 open (calls fail at once).",
+        "Open: the endpoint is down, overloaded, or its quota is used up; it closes by itself once a probe succeeds.",
+    ),
+    Metric(
+        "holdfast_rate_limit_wait_seconds",
+        "histogram",
+        ("limit",),
+        "Wait for permission to send a model call.",
+        "`rate`: raise the limits set here if the provider allows. `place`: see holdfast_llm_in_flight_limit.",
+    ),
+    Metric(
+        "holdfast_structured_output_invalid_total",
+        "counter",
+        ("provider", "purpose", "kind"),
+        "Answers that were not what their schema asks (fenced ones were accepted).",
+        "Does the endpoint enforce schemas (holdfast_llm_schema_enforced)? `truncated`: raise the output limit.",
+    ),
+    Metric(
+        "holdfast_llm_in_flight",
+        "gauge",
+        ("provider",),
+        "Model calls under way.",
+        "At holdfast_llm_in_flight_limit for long: more capacity, or fewer calls.",
+    ),
+    Metric(
+        "holdfast_llm_in_flight_limit",
+        "gauge",
+        ("provider",),
+        "Model calls that the adaptive limit lets out at once; it falls on congestion.",
+        "Low: the endpoint throttles or times out.",
+    ),
+    Metric(
+        "holdfast_llm_schema_enforced",
+        "gauge",
+        ("provider",),
+        "1: the endpoint held to a schema that the prompt contradicted; 0: it did not; absent: not known.",
+        "0: another server or model; otherwise expect discarded answers.",
+    ),
+)
+
+CONVERSATIONS: Final = (
+    Metric(
+        "holdfast_events_accepted_total",
+        "counter",
+        ("type",),
+        "Events taken into the truth.",
+        "Flat while customers write: the platform does not publish, or all is dead-lettered.",
+    ),
+    Metric(
+        "holdfast_event_outcomes_total",
+        "counter",
+        ("outcome",),
+        "Turns, by how they ended.",
+        "Many `expired`: the stages are slow or away. Many `superseded`: raise settle_seconds.",
+    ),
+    Metric(
+        "holdfast_conversation_notes_total",
+        "counter",
+        ("note",),
+        "Remarkable events. `duplicate`, `stale_result`: repetitions after a crash, harmless.",
+        "`sequence_gap`, `out_of_order`: the platform loses or reorders. `unverified_result`, `record_trimmed`: a "
+        "stage breaks its contract; look at turns.closed.",
+    ),
+    Metric(
+        "holdfast_response_latency_seconds",
+        "histogram",
+        (),
+        "From a customer's message to the response: the customer's wait.",
+        "High: the stages' holdfast_event_age_seconds says where the time goes.",
+    ),
+)
+
+MATCHER: Final = (
+    Metric(
+        "holdfast_guideline_candidates",
+        "histogram",
+        (),
+        "Guidelines that a turn's model call was asked about.",
+        "At the retrieval limit all the time: large playbooks.",
+    ),
+    Metric(
+        "holdfast_guidelines_matched",
+        "histogram",
+        (),
+        "Guidelines that apply in a turn; models follow five or six at once.",
+        "More: narrower conditions, priorities.",
+    ),
+    Metric(
+        "holdfast_match_unknown_total",
+        "counter",
+        ("reason",),
+        "Turns in which the playbook's policy stood in for the model.",
+        "Steady: see the model's errors.",
+    ),
+)
+
+REASONER: Final = (
+    Metric(
+        "holdfast_drafts_total",
+        "counter",
+        ("mode", "result"),
+        "Drafts: drafted, silent, failed.",
+        "Many `failed`: see holdfast_structured_output_invalid_total.",
+    ),
+    Metric(
+        "holdfast_drafts_resampled_total",
+        "counter",
+        (),
+        "Drafts made at the second attempt; each costs a call and its latency.",
+        "A rising share: the model drifts.",
+    ),
+    Metric(
+        "holdfast_draft_segments",
+        "histogram",
+        (),
+        "Segments of a draft; each claim is a chance to err.",
+        "Long replies: ask for shorter ones in the playbook.",
+    ),
+    Metric(
+        "holdfast_draft_facts",
+        "histogram",
+        (),
+        "Facts offered to a draft.",
+        "At the top bucket: playbooks outgrow the prompt, and relevance decides what is seen.",
+    ),
+)
+
+CATALOGUE: Final[Mapping[str, Metric]] = {
+    metric.name: metric for group in (PROCESS, STAGE, LLM, CONVERSATIONS, MATCHER, REASONER) for metric in group
+}
