@@ -26,10 +26,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One record to write; it goes to the partition number of the task that made it."""
+    """
+    One record to write; it goes to the partition number of the task that made it. Without a key it needs a value.
+    """
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: Headers = ()
 

@@ -105,7 +105,15 @@ class Producer(Protocol):
     async def stop(self) -> None: ...
 
     async def send(self, outputs: Sequence[Output], partition: int) -> None:
-        """Write *outputs* in order to *partition* of their topics, and return when all are acknowledged."""
+        """
+        Write *outputs* in order to *partition* of their topics, and return when all are acknowledged.
+
+        Raises:
+            Retryable: not now; what was written of *outputs* is unknown.
+            Invalid: an output can never be written (`output_too_large`).
+            Fatal: this process may not write, or a topic lacks the partition.
+
+        """
         ...
 
 
@@ -121,8 +129,9 @@ class TransactionalProducer(Protocol):
         Write *outputs* to *partition* of their topics and commit *progress*, all or nothing.
 
         Raises:
-            OwnershipLost: another process has taken the task over.
-            Retryable: the transaction was aborted; whether it took effect is known: it did not.
+            OwnershipLost: another process has taken the task over, or nobody can tell whether the transaction took
+            effect. Retryable: the transaction was aborted; whether it took effect is known: it did not. Invalid: an
+            output can never be written (`output_too_large`); the transaction was aborted.
 
         """
         ...
@@ -141,6 +150,8 @@ class Broker(Protocol):
 
     def producer(self) -> Producer: ...
 
-    def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
+    def transactional_producer(self, transactional_id: str, *, group: str) -> TransactionalProducer:
+        """A producer that commits its progress for *group*."""
+        ...
 
     def changelog(self) -> Changelog: ...
