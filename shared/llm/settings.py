@@ -22,7 +22,7 @@ class LlmSettings(Section):
     """
 
     # A rejected key must not be quoted.
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
     url: str = "http://127.0.0.1:8081/v1"
     """Base address; `/chat/completions` (openai) or `/messages` (anthropic) is appended."""

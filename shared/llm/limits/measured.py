@@ -7,10 +7,9 @@ from typing import Final
 
 import httpx
 
-from shared.errors import HoldfastError
 from shared.llm.base import Completion, LanguageModel, Request
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
-from shared.llm.metrics import OPERATION, LlmMetrics
+from shared.llm.metrics import OPERATION, OTHER, LlmMetrics
 from shared.llm.settings import LlmSettings
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -36,14 +35,17 @@ class Measured:
         """The completion of *request*."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        error_type, answered_by = "cancelled", ""
+        error_type, answered_by = OTHER, ""
         self._in_flight.inc()
         try:
             completion = await self._inner.complete(request)
             error_type, answered_by = "", self._metrics.bounded_name(completion.model)
             self._count_tokens(completion, answered_by)
-        except HoldfastError as error:
-            error_type = error.kind if isinstance(error, ModelUnavailable | ModelRefused | InvalidAnswer) else "other"
+        except (ModelUnavailable, ModelRefused, InvalidAnswer) as error:
+            error_type = error.kind
+            raise
+        except asyncio.CancelledError:
+            error_type = "cancelled"
             raise
         finally:
             self._in_flight.dec()

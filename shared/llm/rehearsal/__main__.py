@@ -19,14 +19,18 @@ from shared.errors import Fatal
 from shared.llm.rehearsal.server import RehearsalServer
 from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.settings import ProcessSettings, read_settings
+from shared.telemetry import logging
+from shared.telemetry.settings import TelemetrySettings
 
 PORT = 8_081
+SERVICE = "rehearsal"
 
 
 class Settings(ProcessSettings):
     """What this process reads from its environment."""
 
     rehearsal: RehearsalSettings = RehearsalSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
 
 def read_arguments(arguments: Sequence[str], settings: RehearsalSettings) -> tuple[int, RehearsalSettings]:
@@ -66,7 +70,9 @@ async def serve(port: int, settings: RehearsalSettings) -> None:
 def main() -> int:
     """Run the process; the exit code."""
     try:
-        port, settings = read_arguments(sys.argv[1:], read_settings(Settings, os.environ).rehearsal)
+        process = read_settings(Settings, os.environ)
+        port, settings = read_arguments(sys.argv[1:], process.rehearsal)
+        logging.configure(SERVICE, level=process.telemetry.log_level, format=process.telemetry.log_format)
         uvloop.run(serve(port, settings))
     except (Fatal, OSError) as error:
         sys.stderr.write(f"{error}\n")

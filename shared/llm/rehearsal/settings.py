@@ -4,7 +4,7 @@ Settings of the rehearsal model (section `rehearsal`), read from `HOLDFAST_REHEA
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared.settings import Section
 
@@ -16,6 +16,8 @@ class RehearsalSettings(Section):
     How the stand-in behaves. Rates are shares of requests (`error_rate`, `malformed_rate`), of the claims it makes
     (`hallucination_rate`) and of the mistakes it is shown (`verifier_miss_rate`).
     """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     base_latency_seconds: float = Field(default=0.0, ge=0)
     seconds_per_output_token: float = Field(default=0.0, ge=0)
