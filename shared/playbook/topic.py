@@ -12,13 +12,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, consumer
 from shared.errors import Invalid
 from shared.events.topics import PLAYBOOKS
 from shared.playbook.checking import check
 from shared.playbook.finding import PlaybookError, errors
+from shared.playbook.metrics import FollowerMetrics
 from shared.playbook.model import Playbook
 from shared.playbook.records import PlaybookKey, check_address, pack, succession
 from shared.playbook.shelf import Shelf
@@ -112,23 +113,6 @@ async def _partition(producer: RecordProducer, topic: str, name: PlaybookKey) ->
     partitions = sorted(await producer.partitions_for(topic))
     hashed: int = murmur2(name.encode()) & 0x7FFFFFFF
     return partitions[hashed % len(partitions)]
-
-
-class FollowerMetrics:
-    """What a follower tells of itself."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.records = Counter(
-            "holdfast_playbook_records",
-            "Records of the playbooks topic by what became of them; refused ones carry the reason.",
-            ["result"],
-            registry=registry,
-        )
-        self.versions = Gauge("holdfast_playbook_versions", "Playbook versions held.", registry=registry)
-        self.in_force = Gauge("holdfast_playbooks_in_force", "Agents with a playbook in force.", registry=registry)
-        self.interruptions = Counter(
-            "holdfast_playbook_interruptions", "Times that following the topic broke off.", registry=registry
-        )
 
 
 class PlaybookFollower:

@@ -283,6 +283,37 @@ CONVERSATIONS: Final = (
     ),
 )
 
+PLAYBOOKS: Final = (
+    Metric(
+        "holdfast_playbook_records_total",
+        "counter",
+        ("result",),
+        "Records of the playbooks topic: published, retired, head, withdrawn, refused with the reason.",
+        "Any refused: somebody publishes past the checks; the last good version stays in force.",
+    ),
+    Metric(
+        "holdfast_playbook_versions",
+        "gauge",
+        (),
+        "Playbook versions held, old ones included.",
+        "Grows without end: publishers do not retire old versions.",
+    ),
+    Metric(
+        "holdfast_playbooks_in_force",
+        "gauge",
+        (),
+        "Agents with a playbook in force.",
+        "Differs between processes for longer than seconds: one of them does not follow the topic.",
+    ),
+    Metric(
+        "holdfast_playbook_interruptions_total",
+        "counter",
+        (),
+        "Times that following the playbooks broke off; what is known stays in force.",
+        "Rises: the broker is away, or the topic does not exist.",
+    ),
+)
+
 MATCHER: Final = (
     Metric(
         "holdfast_guideline_candidates",
@@ -339,5 +370,7 @@ REASONER: Final = (
 )
 
 CATALOGUE: Final[Mapping[str, Metric]] = {
-    metric.name: metric for group in (PROCESS, STAGE, LLM, CONVERSATIONS, MATCHER, REASONER) for metric in group
+    metric.name: metric
+    for group in (PROCESS, STAGE, LLM, CONVERSATIONS, PLAYBOOKS, MATCHER, REASONER)
+    for metric in group
 }

@@ -1,13 +1,10 @@
 """
 The matcher's prompts and schema, pinned: a change of wording changes what models answer, so it is made on purpose.
-
-Rewrite the files with `HOLDFAST_GOLDEN=write pytest tests/contract/test_matcher_prompts.py` and read the difference.
 """
 
 import json
-import os
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +16,7 @@ from shared.events.conversation import Author
 from shared.events.turns import Applied, Turn, TurnOpened, Utterance
 from shared.playbook.loading import parse
 
-GOLDEN = Path(__file__).parent / "golden" / "prompts"
+GOLDEN = "tests/contract/golden/prompts"
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PLAYBOOK = b"""\
 agent: clinic
@@ -63,22 +60,14 @@ def opened() -> TurnOpened:
     )
 
 
-def compare(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if os.environ.get("HOLDFAST_GOLDEN") == "write":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8"), f"{name} differs; see this module's docstring"
-
-
 @pytest.mark.parametrize("role", ["system", "user"])
-def test_the_prompt_is_as_pinned(role: str) -> None:
+def test_the_prompt_is_as_pinned(role: str, generated: Callable[[str, str], None]) -> None:
     desk = compiled(parse(PLAYBOOK, "clinic.yaml").playbook)
     turn = opened()
     messages = build(desk.static, turn, already_applied(desk.candidates, turn.applied)).messages()
     (text,) = [message.content for message in messages if message.role == role]
-    compare(f"match_guidelines_v1.{role}.txt", text + "\n")
+    generated(f"{GOLDEN}/match_guidelines_v1.{role}.txt", text + "\n")
 
 
-def test_the_schema_is_as_pinned() -> None:
-    compare("match_guidelines_v1.schema.json", json.dumps(match_blueprint(5).schema(), indent=2) + "\n")
+def test_the_schema_is_as_pinned(generated: Callable[[str, str], None]) -> None:
+    generated(f"{GOLDEN}/match_guidelines_v1.schema.json", json.dumps(match_blueprint(5).schema(), indent=2) + "\n")
