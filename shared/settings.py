@@ -38,9 +38,13 @@ SECTIONS = frozenset(
 
 
 class Section(BaseModel):
-    """A named group of settings; each field has a default and a unit, and refuses what it does not know."""
+    """
+    A named group of settings; each field has a default and a unit, and refuses what it does not know.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A field's meaning is its description, or the docstring below it; docs/settings.md is made of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ProcessSettings(BaseModel):
@@ -64,10 +68,11 @@ def read_settings(model: type[S], environ: Mapping[str, str]) -> S:
     for name in sorted(environ):
         if name.startswith(PREFIX):
             section, field, value = _place(model, name, environ[name])
-            if section in model.model_fields:
-                values.setdefault(section, {})[field] = value
+            if field in values.setdefault(section, {}):
+                raise Fatal(f"{name} is given twice, as a value and as {FILE_SUFFIX}; take one of them away")
+            values[section][field] = value
     try:
-        return model.model_validate(values)
+        return model.model_validate({name: held for name, held in values.items() if name in model.model_fields})
     except ValidationError as error:
         raise Fatal("; ".join(_complaint(e["loc"], e["msg"]) for e in error.errors())) from None
 
@@ -90,7 +95,7 @@ def _place(model: type[ProcessSettings], name: str, value: str) -> tuple[str, st
         return (*known[bare], _read(name, value))
     section = name.removeprefix(PREFIX).split("_", 1)[0].lower()
     if section in SECTIONS and section not in model.model_fields:
-        return section, "", value
+        return section, name, value
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
     raise Fatal(f"unknown setting {name}; {hint}")
@@ -101,6 +106,8 @@ def _read(name: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise Fatal(f"{name} points at {path}, which cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Fatal(f"{name} points at {path}, which is not UTF-8 text") from None
 
 
 def _complaint(loc: tuple[int | str, ...], message: str) -> str:

@@ -22,24 +22,32 @@ RECORD_BYTES_MAX = 1_048_576
 class KafkaSettings(Section):
     """How to reach the broker; the same in every process."""
 
-    bootstrap_servers: str = "127.0.0.1:9092"
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="brokers to begin with: `host:port`, by commas")
     namespace: str = Field(
         "", description="put before every topic, group and transactional id; apart worlds on one broker"
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
-    ssl_cafile: str = ""
-    ssl_certfile: str = ""
-    ssl_keyfile: str = ""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="whether the connection is encrypted (SSL) and authenticated (SASL)"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how user name and password are proven"
+    )
+    sasl_username: str = Field("", description="whom the broker's rules are about")
+    sasl_password: SecretStr = Field(SecretStr(""), description="best given from a file")
+    ssl_cafile: str = Field("", description="certificates to trust, PEM; empty trusts the system's")
+    ssl_certfile: str = Field("", description="this client's certificate, PEM, where the broker asks for one")
+    ssl_keyfile: str = Field("", description="its private key, PEM")
     group_instance_id: str = Field(
         "", description="static membership: a stable name of this process within its group; empty is dynamic"
     )
     session_timeout_seconds: float = Field(10.0, gt=0, description="silence after which a group member is given up")
-    heartbeat_interval_seconds: float = Field(1.0, gt=0)
-    poll_interval_max_seconds: float = Field(300.0, gt=0)
-    request_timeout_seconds: float = Field(15.0, gt=0)
+    heartbeat_interval_seconds: float = Field(
+        1.0, gt=0, description="between two signs of life; at most a third of the session timeout"
+    )
+    poll_interval_max_seconds: float = Field(
+        300.0, gt=0, description="without a fetch for longer, a group member counts as stuck and is given up"
+    )
+    request_timeout_seconds: float = Field(15.0, gt=0, description="how long the broker may take to answer a request")
     metadata_age_max_seconds: float = Field(15.0, gt=0, description="how long a dead leader may be believed in")
     transaction_timeout_seconds: float = Field(
         15.0, gt=0, description="how long a dead owner's open transaction may hold readers back"
