@@ -12,7 +12,7 @@ from shared.stage.process import StageProcessSettings
 class MatchingSettings(Section):
     """Limits of matching (section `matcher`)."""
 
-    temperature: float = Field(0.1, ge=0, le=1)
+    temperature: float = Field(0.1, ge=0, le=1, description="of the sampling of matching's answers")
     model_share: float = Field(
         0.4, gt=0, le=1, description="of a turn's time from opening to deadline, that matching may use"
     )
@@ -22,7 +22,7 @@ class MatchingSettings(Section):
     playbook_wait_max_seconds: float = Field(
         10.0, ge=0, description="from a turn's opening, that a playbook version may be missing before the turn fails"
     )
-    output_tokens_base: int = Field(400, ge=1)
+    output_tokens_base: int = Field(400, ge=1, description="of the answer, whatever it is about")
     output_tokens_per_guideline: int = Field(
         120, ge=1, description="of the answer, which is asked for anew where it is longer"
     )

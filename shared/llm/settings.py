@@ -29,6 +29,7 @@ class LlmSettings(Section):
     key: SecretStr = SecretStr("")
     """Empty: no key is sent."""
     model: str = Field(default="rehearsal", min_length=1)
+    """The model's name, as the endpoint knows it."""
     provider: Provider = "openai"
     """The protocol: `openai` is any OpenAI-compatible chat completions endpoint."""
 
@@ -42,6 +43,7 @@ class LlmSettings(Section):
     """
 
     connect_timeout_seconds: Seconds = 5.0
+    """For a connection to stand."""
     first_byte_timeout_seconds: Seconds = 30.0
     """An answer is not streamed, so its first byte comes when all of it has been generated."""
     chunk_timeout_seconds: Seconds = 10.0
@@ -49,6 +51,7 @@ class LlmSettings(Section):
     total_timeout_seconds: Seconds = 60.0
     """Of one attempt; the request's own deadline may be nearer."""
     answer_bytes_max: int = Field(default=1_048_576, ge=1_024)
+    """A longer answer is discarded, and read no further."""
     output_tokens_max: int = Field(default=16_384, ge=1)
     """Ceiling on what a request may ask for."""
 
@@ -57,7 +60,9 @@ class LlmSettings(Section):
     tokens_per_minute: float = Field(default=0, ge=0)
     """Input and output of all tenants together; 0 = no limit."""
     tenant_requests_per_minute: float = Field(default=0, ge=0)
+    """Of each tenant; 0 = no limit."""
     tenant_tokens_per_minute: float = Field(default=0, ge=0)
+    """Of each tenant; 0 = no limit."""
     burst_seconds: Seconds = 10.0
     """A bucket holds this much of its rate: any minute sees at most `1 + burst_seconds / 60` of the limit."""
     tenants_max: int = Field(default=10_000, ge=1)
@@ -75,8 +80,11 @@ class LlmSettings(Section):
     """An answer that took longer counts as congestion; 0 = only errors do."""
 
     retries_max: int = Field(default=3, ge=0, le=10)
+    """Of one call, after its first attempt."""
     retry_wait_first_seconds: Seconds = 0.5
+    """Before the first retry; it doubles, with jitter."""
     retry_wait_max_seconds: Seconds = 8.0
+    """It doubles no further than this."""
     retry_after_max_seconds: Seconds = 120.0
     """A longer wait that the endpoint asks for is cut to this."""
     retry_share_max: Share = 0.1
@@ -85,8 +93,11 @@ class LlmSettings(Section):
     """Retries that are allowed at any rate of calls."""
 
     circuit_window_seconds: Seconds = 30.0
+    """The past that the circuit breaker looks at."""
     circuit_calls_min: int = Field(default=20, ge=1)
+    """With fewer calls in the window it never opens."""
     circuit_failure_share: Share = 0.5
+    """Of the calls in the window that failed, at which it opens."""
     circuit_probe_seconds: Seconds = 10.0
     """While the circuit is open, one call is let through each time this has passed."""
 

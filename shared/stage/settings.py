@@ -26,13 +26,13 @@ class StageSettings(Section):
     retry_wait_seconds: float = Field(
         0.25, gt=0, description="the first wait between attempts; it doubles, with jitter"
     )
-    retry_wait_max_seconds: float = Field(10.0, gt=0)
+    retry_wait_max_seconds: float = Field(10.0, gt=0, description="it doubles no further than this")
     restarts_max: int = Field(
         5,
         ge=0,
         description="unexpected errors within `restarts_window_seconds` that close a task before the process gives up",
     )
-    restarts_window_seconds: float = Field(60.0, gt=0)
+    restarts_window_seconds: float = Field(60.0, gt=0, description="the past that restarts are counted in")
     drain_seconds: float = Field(20.0, ge=0, description="how long work under way may go on after SIGTERM")
     dead_letters_consecutive_max: int = Field(
         50, gt=0, description="dead letters in a row (per process) that stop the stage: the fault is not the records'"
@@ -43,7 +43,7 @@ class StageSettings(Section):
         le=1,
         description="share of dead letters among the last `dead_letters_window_records` that stops the stage",
     )
-    dead_letters_window_records: int = Field(1_000, gt=0)
+    dead_letters_window_records: int = Field(1_000, gt=0, description="the past that the share is taken of")
     ledger_pause_seconds: float = Field(
         0.005, ge=0, description="the least time between two transactions of a task; see shared/stage/ledger_task.py"
     )
