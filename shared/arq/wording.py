@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 STEMS_KEPT_MAX = 65_536
+TEXTS_KEPT_MAX = 8_192
 _STEM_LENGTH_MIN = 3
 
 # Without those that change a statement's meaning, such as `before`, `over`, `within`, `only`.
@@ -82,6 +83,12 @@ def words(text: str) -> list[str]:
 def content_words(text: str) -> list[str]:
     """The words of *text* that carry meaning, stemmed, in order (function words are known for English only)."""
     return [stem(word) for word in words(text) if word not in FUNCTION_WORDS and not word.endswith(_NEGATED_ENDING)]
+
+
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def content_set(text: str) -> frozenset[str]:
+    """The different `content_words` of *text*; remembered, as a playbook's texts come again with every turn."""
+    return frozenset(content_words(text))
 
 
 def negations(text: str) -> int:

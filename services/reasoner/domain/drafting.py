@@ -10,15 +10,14 @@ from collections.abc import Iterator, Sequence
 
 from services.reasoner.domain.blueprints import REPLY, ArqAnswer, CotAnswer, DraftAnswer, SegmentAnswer
 from services.reasoner.domain.task import Task, guideline_text
-from shared.arq.wording import contains_phrase, content_words, squeezed, stem, words
+from shared.arq.open_question import open_question
+from shared.arq.wording import contains_phrase, squeezed
 from shared.events.claims import ClaimKind
 from shared.events.turns import Draft, FactRecord, Restated, Segment, SegmentKind, Spent
 
 SEGMENTS_MAX = 24
 INSIGHTS_MAX = 3
 INSIGHT_CHARS_MAX = 1_000
-QUESTION_CHARS_MAX = 400
-QUESTION_WORDS_MAX = 8
 ASSERTING = frozenset({"claim", "action"})
 
 
@@ -108,33 +107,9 @@ def _segment(said: SegmentAnswer, facts: dict[str, FactRecord]) -> Segment:
         claim_kind=ClaimKind.ACTION if said.kind == "action" else ClaimKind(said.claim_kind),
         fact_ids=tuple(record.id for record in cited),
         value=said.value.strip(),
-        open_question=question_for(said, cited) if asserts else "",
+        open_question=_question(said, cited) if asserts else "",
     )
 
 
-def question_for(said: SegmentAnswer, cited: Sequence[FactRecord]) -> str:
-    """
-    The question that checks a claim blind: the model's own, unless it is missing or gives the answer away; then a
-    neutral one of words that the claim shares with its facts.
-    """
-    question = squeezed(said.open_question)
-    if question and len(question) <= QUESTION_CHARS_MAX and not gives_away(question, said.text, said.value):
-        return question
-    shared = {stem(word) for record in cited for word in words(record.text)} & set(content_words(said.text))
-    hidden = set(words(said.value))
-    topic = [
-        word
-        for word in dict.fromkeys(words(said.text))
-        if stem(word) in shared and word not in hidden and word.isalpha()
-    ]
-    return f"What do the facts say about {' '.join(topic[:QUESTION_WORDS_MAX]) or 'this matter'}?"
-
-
-def gives_away(question: str, text: str, value: str) -> bool:
-    """Whether *question* names *value*, a number of it, or all that *text* says."""
-    asked = set(words(question))
-    numbers = {word for word in words(value) if not word.isalpha()}
-    if contains_phrase(question, value) or numbers & asked:
-        return True
-    said = set(content_words(text))
-    return bool(said) and said <= set(content_words(question))
+def _question(said: SegmentAnswer, cited: Sequence[FactRecord]) -> str:
+    return open_question(said.open_question, said.text, said.value, [record.text for record in cited])

@@ -1,0 +1,3 @@
+"""
+Verification, pure: what code can decide, what is asked of the model, what follows from its answers.
+"""

@@ -1,0 +1,109 @@
+"""
+The blind check: open questions on the facts, answered in a fresh context that holds nothing of the draft (CoVe's
+two-step execution, arXiv 2309.11495; grounded here: the answers come from the facts offered, not from what the
+model remembers).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.verifier.domain.blueprints import NO_FACT, BlindAnswer, BlindAnswers
+from services.verifier.domain.claims import Piece
+from shared.arq.open_question import open_question
+from shared.arq.wording import content_set, content_words, folded
+from shared.events.turns import FactRecord
+
+FACTS_CHARS_MAX = 1_600
+"""
+Facts beside those that the claims cite are shown up to this much, the likeliest first, so that a wrong citation
+shows.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """One blind call: *pieces* in the order in which their questions are asked (`Q1` is the first), on *facts*."""
+
+    pieces: tuple[Piece, ...]
+    questions: tuple[str, ...]
+    facts: tuple[FactRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """
+    A blind answer, its quote compared with the fact. `quote` and `fact` are empty where the quote does not stand in
+    the fact: such an answer is worth nothing.
+    """
+
+    status: str
+    answer: str
+    quote: str
+    fact: str
+
+
+def examine(pieces: Sequence[Piece], facts: Sequence[FactRecord], turn_id: str) -> Examination:
+    """
+    The questions behind *pieces*, shuffled by the turn's id, so that neither their order nor their neighbours tell
+    what the draft said.
+    """
+    by_id = {fact.id: fact for fact in facts}
+    asked = sorted(pieces, key=lambda piece: _shuffle(turn_id, piece.position))
+    questions = tuple(_question(piece, by_id) for piece in asked)
+    return Examination(tuple(asked), questions, _shown(asked, questions, facts))
+
+
+def complaint(examination: Examination, answers: BlindAnswers) -> str | None:
+    """What is wrong with the form of *answers*; None if every question is answered once by facts that exist."""
+    asked = sorted(f"Q{number}" for number in range(1, len(examination.questions) + 1))
+    if sorted(answer.question for answer in answers.answers) != asked:
+        return f"answers: {len(asked)} questions to be answered once each, got {len(answers.answers)}"
+    facts = {f"F{number}" for number in range(1, len(examination.facts) + 1)} | {NO_FACT}
+    if any(answer.fact not in facts for answer in answers.answers):
+        return "answers: a fact that was not given"
+    return None
+
+
+def grounded(examination: Examination, answers: BlindAnswers) -> dict[int, Grounded]:
+    """What is known of each claim by position, quotes compared with the facts they name."""
+    found = {}
+    for answer in answers.answers:
+        piece = examination.pieces[int(answer.question[1:]) - 1]
+        found[piece.position] = _ground(answer, examination.facts)
+    return found
+
+
+def _ground(answer: BlindAnswer, facts: Sequence[FactRecord]) -> Grounded:
+    if answer.status == "not_in_facts" or answer.fact == NO_FACT:
+        return Grounded("not_in_facts", "", "", "")
+    fact = facts[int(answer.fact[1:]) - 1].text
+    quote = folded(answer.quote).strip(" .\"'")
+    if not quote or quote not in folded(fact):
+        return Grounded("not_in_facts", "", "", "")
+    return Grounded(answer.status, answer.answer, answer.quote, fact)
+
+
+def _question(piece: Piece, facts: dict[str, FactRecord]) -> str:
+    segment = piece.segment
+    cited = [facts[fact_id].text for fact_id in segment.fact_ids if fact_id in facts]
+    return open_question(segment.open_question, segment.text, segment.value, cited)
+
+
+def _shuffle(turn_id: str, position: int) -> bytes:
+    return hashlib.sha256(f"{turn_id}\x1f{position}".encode()).digest()
+
+
+def _shown(pieces: Sequence[Piece], questions: Sequence[str], facts: Sequence[FactRecord]) -> tuple[FactRecord, ...]:
+    cited = {fact_id for piece in pieces for fact_id in piece.segment.fact_ids}
+    words = frozenset(word for question in questions for word in content_words(question))
+    ranked = sorted(
+        (fact for fact in facts if fact.id not in cited),
+        key=lambda fact: -len(words & content_set(fact.text)),
+    )
+    room = FACTS_CHARS_MAX
+    for fact in ranked:
+        if len(fact.text) <= room:
+            cited.add(fact.id)
+            room -= len(fact.text)
+    return tuple(fact for fact in facts if fact.id in cited)

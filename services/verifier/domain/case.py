@@ -1,0 +1,83 @@
+"""
+What is to be verified, by which rules: everything that the procedure needs to know, and nothing that changes on the
+way.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.verifier.domain.gate import Ground
+from shared.arq.wording import words
+from shared.events.conversation import Author
+from shared.events.turns import TurnDrafted
+from shared.playbook.model import Criticality, Guideline, Playbook
+
+_SHARES = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a playbook version fixes for verifying: made once a version."""
+
+    guidelines: Mapping[str, Guideline]
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """
+    A draft and how to verify it. `guidelines` are those that the reply has to perform; `corrects` says whether
+    failures are mended or only recorded; `calibrates` that the blind check is made even where code settled all.
+    """
+
+    drafted: TurnDrafted
+    playbook: Playbook
+    ground: Ground
+    known_guidelines: Mapping[str, Guideline]
+    guidelines: tuple[Guideline, ...]
+    corrects: bool
+    calibrates: bool
+
+
+def rules_of(playbook: Playbook) -> Rules:
+    """What follows from *playbook* for every draft: the guidelines by id, and the names that need no fact."""
+    named = [playbook.profile.name, *(name for term in playbook.glossary for name in (term.term, *term.synonyms))]
+    return Rules({g.id: g for g in playbook.guidelines}, frozenset(word for name in named for word in words(name)))
+
+
+def case_of(drafted: TurnDrafted, playbook: Playbook, rules: Rules) -> Case:
+    """The case that *drafted* makes."""
+    opened, matching, draft = drafted.opened, drafted.matching, drafted.draft
+    said = "\n".join(message.text for message in opened.transcript if message.author is Author.CUSTOMER)
+    ground = Ground(
+        facts={fact.id: fact for fact in draft.facts},
+        names=rules.names.union(words(opened.customer_name)),
+        customer=said,
+        forbidden=playbook.phrases.forbidden,
+    )
+    active = (rules.guidelines[name] for name in matching.active if name in rules.guidelines)
+    to_perform = tuple(g for g in active if g.action and g.criticality is not Criticality.LOW)
+    return Case(
+        drafted=drafted,
+        playbook=playbook,
+        ground=ground,
+        known_guidelines=rules.guidelines,
+        guidelines=to_perform,
+        corrects=corrects(playbook, opened.turn.arm),
+        calibrates=falls_within(opened.turn.id, playbook.verification.calibration_share),
+    )
+
+
+def corrects(playbook: Playbook, arm: str) -> bool:
+    """Whether failures are mended: as the experiment's *arm* says, else as the playbook does."""
+    if playbook.experiment is not None and arm in playbook.experiment.arms:
+        own = playbook.experiment.arms[arm].corrects
+        return playbook.verification.corrects if own is None else own
+    return playbook.verification.corrects
+
+
+def falls_within(turn_id: str, share: float) -> bool:
+    """Whether *turn_id* belongs to the *share* of turns that its hash picks: the same turns whoever asks."""
+    digest = hashlib.sha256(f"calibration\x1f{turn_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * _SHARES

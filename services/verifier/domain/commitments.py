@@ -1,0 +1,36 @@
+"""
+Whether a text says that something was done or will be done for the customer: "I have refunded", "has been cancelled".
+
+Such a statement needs the event of a tool behind it, whatever kind its segment claims to be of. English only; in other
+languages a mislabelled action is left to the blind check. A scan with a short look back, no pattern.
+"""
+
+from typing import Final
+
+from shared.arq.wording import stem, words
+
+LOOK_BACK_WORDS = 4
+_PERFORMED = """
+    refunded reimbursed credited charged paid transferred waived cancelled canceled booked reserved ordered scheduled
+    rescheduled sent issued shipped submitted approved granted guaranteed confirmed processed registered enrolled
+    updated changed blocked unblocked unlocked locked activated deactivated reset deleted removed closed opened
+    raised lowered extended escalated reported filed notified replaced
+"""
+_PROMISED = "refund reimburse send pay block unblock transfer cancel waive credit book order issue approve grant"
+_DEEDS: Final = frozenset(stem(word) for word in (_PERFORMED + _PROMISED).split())
+_DOERS: Final = frozenset({"i", "we", "i've", "we've", "i'll", "we'll", "i'm", "we're"})
+_DONE: Final = frozenset({"been"})
+_HYPOTHETICAL: Final = frozenset(
+    {"can", "could", "cannot", "can't", "may", "might", "would", "help", "how", "if", "when", "to", "once", "until"}
+)
+
+
+def commits(text: str) -> bool:
+    """Whether *text* states that the business did, or will do, something."""
+    said = words(text)
+    for place, word in enumerate(said):
+        if stem(word) in _DEEDS:
+            before = said[max(0, place - LOOK_BACK_WORDS) : place]
+            if (_DOERS | _DONE).intersection(before) and _HYPOTHETICAL.isdisjoint(before):
+                return True
+    return False

@@ -1,0 +1,156 @@
+"""
+The verifier's work on one turn: drives the procedure, asks what it wants to know, and decides what leaves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from services.verifier.domain.case import Case, Rules, case_of, rules_of
+from services.verifier.domain.procedure import Procedure, Query, sha256_of
+from services.verifier.metrics import VerifierMetrics
+from services.verifier.settings import VerifierSection
+from shared.events.envelope import Envelope
+from shared.events.topics import TURNS_FINISHED
+from shared.events.turns import FinishResult, Mark, Spent, Turn, TurnDrafted, TurnFinished, Verification
+from shared.llm.base import LanguageModel, Usage
+from shared.llm.errors import DeadlineExceeded, InvalidAnswer, ModelRefused
+from shared.llm.structured import ask
+from shared.playbook.derived import Derived
+from shared.playbook.directory import Directory
+from shared.playbook.model import Playbook
+from shared.stage.turn_stage import Products
+
+STAGE = "verifier"
+CLAIMS_FAILED = "claims_failed"
+
+
+class _Account:
+    """What the calls of one verification cost."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.model = ""
+
+    @property
+    def spent(self) -> Spent:
+        usage = self.usage
+        return Spent(
+            calls=usage.calls, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, model=self.model
+        )
+
+
+class Verifying:
+    """
+    Verifies a drafted reply and ends the turn.
+
+    *clock* tells unix seconds. Emits `turn.finished`: `verified` with the reply; or `failed` (`hand_off`, as the
+    playbook says) with a fallback when the reply does not pass, or when the model gives no usable answer: nothing
+    unchecked leaves. Where an experiment only flags, failed claims are recorded and the draft leaves as it is,
+    unless the gate rejects the reply as a whole.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        directory: Directory,
+        settings: VerifierSection,
+        metrics: VerifierMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._derived: Derived[Rules] = Derived(directory, rules_of)
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+
+    async def process(self, event: Envelope[TurnDrafted]) -> Products:
+        """
+        What follows from *event*.
+
+        Raises:
+            Retryable: the model, or the playbook's version, is not available now.
+
+        """
+        received = self._clock()
+        drafted = event.data
+        playbook, rules = self._derived.of(drafted.opened.turn)
+        case = case_of(drafted, playbook, rules)
+        procedure, account = Procedure(case), _Account()
+        failure = ""
+        try:
+            await self._drive(procedure, account, drafted.opened.turn)
+        except DeadlineExceeded:
+            failure = "verify_deadline"
+        except InvalidAnswer as error:
+            account.usage += error.usage
+            failure = f"verify_{error.kind}"
+        except ModelRefused as error:
+            failure = f"model_{error.kind}"
+        return [(TURNS_FINISHED, "turn.finished", self._finished(case, procedure, account.spent, failure, received))]
+
+    async def _drive(self, procedure: Procedure, account: _Account, turn: Turn) -> None:
+        deadline = asyncio.get_running_loop().time() + turn.deadline.timestamp() - self._clock()
+        asking = procedure.run()
+        answer: Any = None
+        while True:
+            try:
+                query = asking.send(answer)
+            except StopIteration:
+                return
+            answer = await self._ask(query, account, turn, deadline)
+
+    async def _ask(self, query: Query, account: _Account, turn: Turn, deadline: float) -> Any:
+        answered = await ask(
+            self._model,
+            query.blueprint,
+            query.prompt,
+            purpose=query.purpose,
+            tenant=turn.tenant,
+            deadline=deadline,
+            temperature=self._settings.temperature,
+            output_tokens_max=self._settings.output_tokens_max,
+            check=query.check,
+        )
+        account.usage += answered.usage
+        account.model = answered.model
+        return answered.answer
+
+    def _finished(self, case: Case, procedure: Procedure, spent: Spent, failure: str, received: float) -> TurnFinished:
+        verification = procedure.verification(spent)
+        flags = not case.corrects and not procedure.rejection
+        leaves = not failure and (procedure.passed or flags)
+        self._count(procedure, verification, failure)
+        drafted = case.drafted
+        mark = Mark(stage=STAGE, received_ms=int(received * 1_000), finished_ms=int(self._clock() * 1_000))
+        reason = failure or procedure.rejection or CLAIMS_FAILED
+        return TurnFinished(
+            turn=drafted.opened.turn,
+            stage=STAGE,
+            matching=drafted.matching,
+            draft=drafted.draft,
+            verification=verification,
+            marks=(*drafted.marks, mark),
+            **(_leaving(procedure.reply) if leaves else _kept_back(case.playbook, reason)),
+        )
+
+    def _count(self, procedure: Procedure, verification: Verification, failure: str) -> None:
+        if failure:
+            result = "failed"
+        elif procedure.passed:
+            result = "passed"
+        else:
+            result = "rejected" if verification.corrects else "flagged"
+        self._metrics.verified(verification, result)
+        if procedure.calibrated is not None:
+            self._metrics.calibrated(agrees=procedure.calibrated)
+
+
+def _leaving(reply: str) -> dict[str, Any]:
+    return {"result": FinishResult.VERIFIED, "text": reply, "text_sha256": sha256_of(reply)}
+
+
+def _kept_back(playbook: Playbook, reason: str) -> dict[str, Any]:
+    if playbook.verification.when_failed == "hand_off":
+        return {"result": FinishResult.HAND_OFF, "fallback": "hand_off", "reason": reason}
+    return {"result": FinishResult.FAILED, "fallback": "failed", "reason": reason}
