@@ -8,10 +8,9 @@ One `MemoryBroker` holds the logs and the groups; `connect` gives what one proce
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 from shared.errors import HoldfastError, Retryable
 from shared.events.codec import Headers
@@ -348,7 +347,7 @@ class MemoryGroup:
         self._open.clear()
         self._paused.clear()
         self._next.clear()
-        self._assigning = asyncio.create_task(_as_coroutine(self._listener.assigned(tasks)))
+        self._assigning = asyncio.create_task(_announce(self._listener, tasks))
 
     def silence(self) -> None:
         """The process died: the coordinator gives the member up when its session is over."""
@@ -460,5 +459,6 @@ class MemoryChangelog:
             yield record.key or b"", record.value, record.headers
 
 
-async def _as_coroutine(awaitable: Coroutine[Any, Any, None]) -> None:
-    await awaitable
+async def _announce(listener: Listener, tasks: frozenset[int]) -> None:
+    # The listener's coroutine is made here: a task that is cancelled before it starts would leave it unawaited.
+    await listener.assigned(tasks)
