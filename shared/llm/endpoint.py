@@ -37,6 +37,8 @@ BASE_HEADERS: Final[Mapping[str, str]] = {
     "user-agent": "holdfast",
 }
 
+ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 log = structlog.get_logger(__name__)
 
 
@@ -56,7 +58,8 @@ class Endpoint:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
-        self._url = settings.url + path
+        # Parsed once: httpx parses an address given as text anew for each request.
+        self._url = httpx.URL(settings.url + path)
         self._where = f"POST {self._url}"
         self._client = httpx.AsyncClient(
             transport=transport or AiohttpTransport(client=self._session),
@@ -95,7 +98,7 @@ class Endpoint:
 
         """
         # A lone surrogate, which a customer can send, has no UTF-8 form.
-        content = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        content = ENCODER.encode(payload).encode("utf-8", "replace")
         body = await self._post(content, deadline)
         try:
             answer = from_json(body, allow_inf_nan=False)

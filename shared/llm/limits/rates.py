@@ -27,10 +27,15 @@ class _Limited:
     """One bucket, and what of an amount it counts: requests or tokens."""
 
     bucket: TokenBucket
+    capacity: float
     counts: str
 
-    def of(self, amount: _Amount) -> int:
+    def of(self, amount: _Amount) -> float:
         return amount.requests if self.counts == "requests" else amount.tokens
+
+    def reservation(self, amount: _Amount) -> float:
+        """What is taken beforehand: more than a full bucket would make a large prompt wait with nobody before it."""
+        return min(self.of(amount), self.capacity)
 
 
 NOTHING = _Amount(0, 0)
@@ -89,11 +94,11 @@ class RateLimited:
             raise
         finally:
             for limited in limits:
-                limited.bucket.refund(limited.of(reserved) - limited.of(spent), loop.time())
+                limited.bucket.refund(limited.reservation(reserved) - limited.of(spent), loop.time())
         return completion
 
     def _reserve(self, limits: list[_Limited], amount: _Amount, request: Request, now: float) -> float:
-        wait = max(limited.bucket.wait(limited.of(amount), now) for limited in limits)
+        wait = max(limited.bucket.wait(limited.reservation(amount), now) for limited in limits)
         if now + wait >= request.deadline:
             raise ModelUnavailable(
                 "rate_limited",
@@ -102,7 +107,7 @@ class RateLimited:
                 retry_after_seconds=wait,
             )
         for limited in limits:
-            limited.bucket.take(limited.of(amount), now)
+            limited.bucket.take(limited.reservation(amount), now)
         return wait
 
     def _limits(self, tenant: str, now: float) -> list[_Limited]:
@@ -119,13 +124,14 @@ class RateLimited:
 
     def _build(self, requests_per_minute: float, tokens_per_minute: float, now: float) -> list[_Limited]:
         return [
-            _Limited(_bucket(per_minute, self._settings.burst_seconds, now), counts)
+            _limited(per_minute, counts, self._settings.burst_seconds, now)
             for per_minute, counts in ((requests_per_minute, "requests"), (tokens_per_minute, "tokens"))
             if per_minute
         ]
 
 
-def _bucket(per_minute: float, burst_seconds: float, now: float) -> TokenBucket:
+def _limited(per_minute: float, counts: str, burst_seconds: float, now: float) -> _Limited:
     rate = per_minute / SECONDS_PER_MINUTE
     # At a few requests a minute a burst would be less than one request, which could then never go at once.
-    return TokenBucket(rate=rate, capacity=max(1.0, rate * burst_seconds), now=now)
+    capacity = max(1.0, rate * burst_seconds)
+    return _Limited(TokenBucket(rate=rate, capacity=capacity, now=now), capacity, counts)

@@ -114,6 +114,17 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_usage(virtual, metrics, 
     virtual(main())
 
 
+def test_a_reservation_larger_than_the_bucket_goes_when_the_bucket_is_full(virtual, metrics, make_request):
+    async def main():
+        settings = LlmSettings(tokens_per_minute=6_000, burst_seconds=10)
+        model = RateLimited(ScriptedModel(lambda _: said(500)), settings, metrics)
+        request = make_request(output_tokens_max=4_096)
+        assert await seconds(model, request) == [0]
+        assert await seconds(model, request) == [5]
+
+    virtual(main())
+
+
 def test_usage_beyond_the_reservation_is_charged(virtual, metrics, make_request):
     async def main():
         settings = LlmSettings(tokens_per_minute=6_000, burst_seconds=10)
