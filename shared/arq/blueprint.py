@@ -7,6 +7,7 @@ profile that every provider enforces is a closed object, every property required
 recursion, conclusion last.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -60,9 +61,16 @@ def portable(schema: dict[str, Any]) -> dict[str, Any]:
     defaults.
 
     Raises:
-        ValueError: the schema uses a construct that cannot be enforced everywhere (a union, an open object).
+        ValueError: the schema uses a construct that cannot be enforced everywhere: a union, an open object, a value
+        of any
+            type, a recursion.
 
     """
+    _refuse_recursion(schema.get("$defs", {}))
+    return _portable(schema)
+
+
+def _portable(schema: dict[str, Any]) -> dict[str, Any]:
     if "anyOf" in schema or "oneOf" in schema or "allOf" in schema:
         raise ValueError(f"unions are not portable: {schema}")
     kept: dict[str, Any] = {}
@@ -71,6 +79,8 @@ def portable(schema: dict[str, Any]) -> dict[str, Any]:
             kept[key] = _portable_value(key, schema[key])
     if "const" in schema:
         kept |= {"type": "string", "enum": [schema["const"]]}
+    if not kept.keys() & {"type", "$ref", "enum"} or (kept.get("type") == "array" and "items" not in kept):
+        raise ValueError(f"a value of any type is not portable: {schema}")
     if kept.get("type") == "object":
         if "properties" not in kept:
             raise ValueError("an object without named properties is not portable")
@@ -92,5 +102,23 @@ def _restrict(schema: dict[str, Any], name: str, values: tuple[str, ...]) -> Non
 
 def _portable_value(key: str, value: Any) -> Any:
     if key in {"properties", "$defs"}:
-        return {name: portable(inner) for name, inner in value.items()}
-    return portable(value) if key == "items" else value
+        return {name: _portable(inner) for name, inner in value.items()}
+    return _portable(value) if key == "items" else value
+
+
+def _refuse_recursion(definitions: dict[str, Any], path: tuple[str, ...] = ()) -> None:
+    for name in _references(definitions[path[-1]]) if path else definitions:
+        if name in path:
+            raise ValueError(f"recursion is not portable: {' → '.join((*path, name))}")
+        _refuse_recursion(definitions, (*path, name))
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"].rpartition("/")[2]
+        for inner in schema.values():
+            yield from _references(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _references(inner)

@@ -8,10 +8,13 @@ of its section nor be mistaken for an instruction, and braces in it mean nothing
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 SECTION_OPEN = "<section name={name}>"
 SECTION_CLOSE = "</section>"
+
+# What opens markup, and what some reader takes for the end of a line (JSON escapes the control characters itself).
+_ESCAPED: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<\x7f\x85\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +84,4 @@ def _render(section: Section) -> str:
 def as_data(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """*value* as one line of JSON in which no markup can open: `<` and line separators are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text.translate(_ESCAPED)
