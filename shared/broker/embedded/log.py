@@ -170,10 +170,11 @@ class PartitionLog:
             return Code.UNSUPPORTED_FOR_MESSAGE_FORMAT
         if header.size_bytes > self._config.batch_bytes_max(self._limits):
             return Code.MESSAGE_TOO_LARGE
-        if not batches.crc_is_valid(raw, header):
+        whole = header.size_bytes == len(raw)
+        if header.size_bytes > len(raw) or (whole and not batches.crc_is_valid(raw, header)):
             return Code.CORRUPT_MESSAGE
-        one_whole_batch = header.size_bytes == len(raw) and header.records == header.last_offset_delta + 1 > 0
-        if not one_whole_batch or header.control or (header.transactional and header.producer_id < 0):
+        sound = whole and not header.control and header.records == header.last_offset_delta + 1 > 0
+        if not sound or (header.transactional and header.producer_id < 0):
             return Code.INVALID_RECORD
         if self._config.compact and not _every_record_has_a_key(raw):
             return Code.INVALID_RECORD

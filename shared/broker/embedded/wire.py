@@ -75,11 +75,14 @@ REQUESTS: dict[Api, dict[int, Any]] = {
     Api.ADD_OFFSETS_TO_TXN: _versions(transaction, "AddOffsetsToTxnRequest", 0, 0),
     Api.END_TXN: _versions(transaction, "EndTxnRequest", 0, 0),
     Api.TXN_OFFSET_COMMIT: _versions(transaction, "TxnOffsetCommitRequest", 0, 0),
-    Api.DESCRIBE_CONFIGS: _versions(admin, "DescribeConfigsRequest", 0, 2),
+    Api.DESCRIBE_CONFIGS: _versions(admin, "DescribeConfigsRequest", 1, 2),
     Api.ALTER_CONFIGS: _versions(admin, "AlterConfigsRequest", 0, 1),
     Api.CREATE_PARTITIONS: _versions(admin, "CreatePartitionsRequest", 0, 1),
     Api.DELETE_GROUPS: _versions(admin, "DeleteGroupsRequest", 0, 1),
 }
+
+RENAMED = {"fetch_offset": "offset", "coordinator_key": "consumer_group"}
+"""Fields whose name aiokafka changes between versions: the newest → the older."""
 
 RANGES: list[tuple[int, int, int]] = [(api, min(versions), max(versions)) for api, versions in REQUESTS.items()]
 """What ApiVersions answers: (key, first version, last version)."""
@@ -146,6 +149,7 @@ def _between(source: Schema, target: Schema) -> Convert:
     """Fields of *source* → fields of *target*, matched by name; what *source* lacks is None."""
     plan: list[tuple[int | None, Convert | None]] = []
     for name, kind in zip(target.names, target.fields, strict=True):
+        name = name if name in source.names else RENAMED.get(name, name)  # noqa: PLW2901
         if name in source.names:
             at = source.names.index(name)
             plan.append((at, _nested(source.fields[at], kind)))
