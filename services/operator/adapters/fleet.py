@@ -35,6 +35,7 @@ class Member:
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # the folder that the operator stands in may hold packages of our names
                 "-m",
                 self.module,
                 *self.arguments,
