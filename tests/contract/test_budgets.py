@@ -1,0 +1,84 @@
+"""Sizes that keep the code readable, and the places where an error of any kind may be caught."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+BROAD = {"Exception", "BaseException"}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
+
+BROAD_EXCEPTS = {
+    "services/operator/adapters/reader.py": "closes the client, then raises again",
+    "shared/llm/limits/circuit.py": "counts what a call raised, then raises again",
+    "shared/llm/limits/places.py": "gives the place back, then raises again",
+    "shared/stage/concurrent.py": "a bug in a handler costs its task, not the process",
+    "shared/stage/fold.py": "a bug in a ledger costs the input, not the process",
+    "shared/stage/ledger.py": "every error of a task has its outcome here; closing a lost task is only polite",
+    "shared/stage/ledger_task.py": "a callback's failure is raised by the task that waits for it",
+    "shared/stage/process.py": "the last one: tells, and exits non-zero",
+}
+"""File → why it may catch anything."""
+
+
+def sources(*folders):
+    return {
+        str(file.relative_to(ROOT)): file.read_text(encoding="utf-8")
+        for folder in folders
+        for file in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+
+SOURCES = sources("services", "shared")
+
+
+def functions(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def broad_excepts(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            if any(kind is None or (isinstance(kind, ast.Name) and kind.id in BROAD) for kind in caught):
+                yield node.lineno
+
+
+def test_a_module_has_one_subject():
+    long = {name: lines for name, text in SOURCES.items() if (lines := text.count("\n")) > MODULE_LINES_MAX}
+
+    assert long == {}
+
+
+def test_a_function_fits_on_a_screen():
+    long = {
+        f"{name}:{function}": lines
+        for name, text in SOURCES.items()
+        for function, lines in functions(text)
+        if lines > FUNCTION_LINES_MAX
+    }
+
+    assert long == {}
+
+
+def test_only_the_listed_places_catch_everything():
+    found = {name for name, text in SOURCES.items() if any(broad_excepts(text))}
+
+    assert sorted(found - BROAD_EXCEPTS.keys()) == [], "catch what can happen, or list the file with its reason"
+    assert sorted(BROAD_EXCEPTS.keys() - found) == [], "no longer needed"
+
+
+def test_modules_are_named_for_what_they_are():
+    assert [name for name in SOURCES if FORBIDDEN_NAMES & set(Path(name).with_suffix("").parts)] == []
+
+
+def test_the_checks_see_what_they_look_for():
+    text = "def f():\n" + "    x = 1\n" * 80 + "try:\n    f()\nexcept (ValueError, Exception):\n    pass\n"
+
+    assert dict(functions(text)) == {"f": 81}
+    assert list(broad_excepts(text)) == [84]
+    assert list(broad_excepts("try:\n    f()\nexcept:\n    pass")) == [3]
+    assert list(broad_excepts("try:\n    f()\nexcept ValueError:\n    pass")) == []
