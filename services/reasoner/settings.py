@@ -13,6 +13,9 @@ class ReasonerSection(Section):
     """How drafts are asked for."""
 
     temperature: float = Field(0.1, ge=0, le=1, description="of the first attempt; the second is made hotter")
+    model_share: float = Field(
+        0.8, gt=0, le=1, description="share of a turn's time, from its opening, after which no answer is waited for"
+    )
     output_tokens_max: int = Field(8_192, ge=256, description="ceiling on what a draft may cost, reasoning included")
 
 

@@ -21,12 +21,13 @@ from shared.events.turns import (
     FinishResult,
     Mark,
     Spent,
+    Turn,
     TurnDrafted,
     TurnFinished,
     TurnMatched,
 )
 from shared.llm.base import LanguageModel
-from shared.llm.errors import DeadlineExceeded, InvalidAnswer, ModelRefused
+from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.structured import Answered, ask
 from shared.llm.tokens import estimate_tokens
 from shared.playbook.derived import Derived
@@ -75,7 +76,7 @@ class Reasoning:
         What follows from *event*.
 
         Raises:
-            Retryable: the model, or the playbook's version, is not available now.
+            Retryable: the model, or the playbook's version, is not available now, and there is time to try again.
 
         """
         received = self._clock()
@@ -85,8 +86,10 @@ class Reasoning:
         self._metrics.facts.observe(len(task.facts.records))
         try:
             draft = await self._draft(task, fixed, matched)
-        except DeadlineExceeded:
-            return self._failed(task, matched, received, "draft_deadline")
+        except ModelUnavailable as error:
+            if self._remaining_seconds(matched.opened.turn) > (error.retry_after_seconds or 0):
+                raise
+            return self._failed(task, matched, received, f"model_{error.kind}")
         except InvalidAnswer as error:
             return self._failed(task, matched, received, f"draft_{error.kind}")
         except ModelRefused as error:
@@ -107,7 +110,7 @@ class Reasoning:
             draft_prompt(task, fixed.catalogue, fixed.knowledge),
             purpose="draft",
             tenant=turn.tenant,
-            deadline=asyncio.get_running_loop().time() + turn.deadline.timestamp() - self._clock(),
+            deadline=asyncio.get_running_loop().time() + self._remaining_seconds(turn),
             temperature=self._settings.temperature,
             output_tokens_max=min(_tokens_needed(task), self._settings.output_tokens_max),
             check=lambda answer: complaint(task, answer),
@@ -142,6 +145,10 @@ class Reasoning:
             marks=(*matched.marks, self._mark(received)),
         )
         return [(TURNS_FINISHED, "turn.finished", finished)]
+
+    def _remaining_seconds(self, turn: Turn) -> float:
+        begun, ends = turn.opened_at.timestamp(), turn.deadline.timestamp()
+        return begun + (ends - begun) * self._settings.model_share - self._clock()
 
     def _mark(self, received: float) -> Mark:
         return Mark(stage=STAGE, received_ms=int(received * 1_000), finished_ms=int(self._clock() * 1_000))

@@ -13,6 +13,9 @@ class VerifierSection(Section):
     """How a model is asked."""
 
     temperature: float = Field(0.0, ge=0, le=1, description="of the first attempt; the second is made hotter")
+    model_share: float = Field(
+        0.97, gt=0, le=1, description="share of a turn's time, from its opening, after which no answer is waited for"
+    )
     output_tokens_max: int = Field(4_096, ge=256, description="ceiling on what one answer may cost")
 
 

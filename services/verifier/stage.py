@@ -14,7 +14,7 @@ from shared.events.envelope import Envelope
 from shared.events.topics import TURNS_FINISHED
 from shared.events.turns import FinishResult, Mark, Spent, Turn, TurnDrafted, TurnFinished, Verification
 from shared.llm.base import LanguageModel, Usage
-from shared.llm.errors import DeadlineExceeded, InvalidAnswer, ModelRefused
+from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.structured import ask
 from shared.playbook.derived import Derived
 from shared.playbook.directory import Directory
@@ -69,7 +69,7 @@ class Verifying:
         What follows from *event*.
 
         Raises:
-            Retryable: the model, or the playbook's version, is not available now.
+            Retryable: the model, or the playbook's version, is not available now, and there is time to try again.
 
         """
         received = self._clock()
@@ -80,8 +80,10 @@ class Verifying:
         failure = ""
         try:
             await self._drive(procedure, account, drafted.opened.turn)
-        except DeadlineExceeded:
-            failure = "verify_deadline"
+        except ModelUnavailable as error:
+            if self._remaining_seconds(drafted.opened.turn) > (error.retry_after_seconds or 0):
+                raise
+            failure = f"model_{error.kind}"
         except InvalidAnswer as error:
             account.usage += error.usage
             failure = f"verify_{error.kind}"
@@ -90,7 +92,7 @@ class Verifying:
         return [(TURNS_FINISHED, "turn.finished", self._finished(case, procedure, account.spent, failure, received))]
 
     async def _drive(self, procedure: Procedure, account: _Account, turn: Turn) -> None:
-        deadline = asyncio.get_running_loop().time() + turn.deadline.timestamp() - self._clock()
+        deadline = asyncio.get_running_loop().time() + self._remaining_seconds(turn)
         asking = procedure.run()
         answer: Any = None
         while True:
@@ -115,6 +117,10 @@ class Verifying:
         account.usage += answered.usage
         account.model = answered.model
         return answered.answer
+
+    def _remaining_seconds(self, turn: Turn) -> float:
+        begun, ends = turn.opened_at.timestamp(), turn.deadline.timestamp()
+        return begun + (ends - begun) * self._settings.model_share - self._clock()
 
     def _finished(self, case: Case, procedure: Procedure, spent: Spent, failure: str, received: float) -> TurnFinished:
         verification = procedure.verification(spent)
