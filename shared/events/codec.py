@@ -46,20 +46,22 @@ def encode(event: Envelope[Body]) -> tuple[Headers, bytes]:
 
 def headers_of(event: Envelope[Any]) -> Headers:
     """The headers of *event*'s record, for a writer that has the body's JSON already."""
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": event.id,
-        "ce_source": event.source,
-        "ce_type": event.type,
-        "ce_time": _written(event.time),
-        "ce_subject": event.subject,
-        "ce_correlationid": event.correlation_id,
-        "ce_causationid": event.causation_id,
-        "ce_expirytime": _written(event.expires) if event.expires else "",
-        CONTENT_TYPE: "application/json",
-        "traceparent": event.traceparent,
-    }
-    return tuple((name, value.encode()) for name, value in attributes.items() if value)
+    optional = (
+        ("ce_correlationid", event.correlation_id),
+        ("ce_causationid", event.causation_id),
+        ("ce_expirytime", _written(event.expires) if event.expires else ""),
+        ("traceparent", event.traceparent),
+    )
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.id.encode()),
+        ("ce_source", event.source.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_time", _written(event.time).encode()),
+        ("ce_subject", event.subject.encode()),
+        (CONTENT_TYPE, b"application/json"),
+        *[(name, value.encode()) for name, value in optional if value],
+    )
 
 
 def decode(

@@ -7,8 +7,9 @@ Source: CloudEvents 1.0.2, its Kafka protocol binding, and the correlation exten
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha1
 from typing import Generic, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from shared.errors import Invalid
 
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 NAMESPACE = UUID("6f9b5a5e-0d8f-5e0a-9a57-2d8a3d0a7c11")
 """The uuid5 namespace of every identifier that Holdfast derives."""
+_NAMESPACE_BYTES = NAMESPACE.bytes
 
 CONVERSATION_CHARS_MAX = 128
 KEY_BYTES_SHOWN_MAX = 200
@@ -85,5 +87,8 @@ def _shown(key: bytes | None) -> str:
 
 
 def derived_id(*parts: str | int) -> str:
-    """An identifier that is the same whenever it is derived again from the same *parts*."""
-    return str(uuid5(NAMESPACE, "\x1f".join(map(str, parts))))
+    """An identifier that is the same whenever it is derived again from the same *parts*: a UUID of version 5."""
+    # What uuid.uuid5 does, without its objects: a third of the time, for five identifiers a turn.
+    digits = sha1(_NAMESPACE_BYTES + "\x1f".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
