@@ -95,7 +95,7 @@ def test_our_own_waits_do_not_open_the_circuit(virtual, registry, metrics, make_
         async with client(handle, metrics, in_flight_max=2) as model:
             held = [asyncio.create_task(model.complete(make_request())) for _ in range(2)]
             await asyncio.sleep(0)
-            calls = (model.complete(make_request(seconds_left=1)) for _ in range(50))
+            calls = (model.complete(make_request(seconds_left=10)) for _ in range(50))
             late = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(error) for error in late} == {DeadlineExceeded}
             gate.set()

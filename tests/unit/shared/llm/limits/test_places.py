@@ -131,6 +131,61 @@ def test_more_waiters_than_allowed_are_turned_away(virtual, metrics, make_reques
     virtual(main())
 
 
+def test_a_waiter_that_left_makes_room_for_another(virtual, metrics, make_request):
+    async def main():
+        model = PlaceLimited(Slow(), LlmSettings(in_flight_max=1, in_flight_min=1, waiting_max=1), metrics)
+        first = asyncio.create_task(model.complete(make_request()))
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineExceeded):
+            await model.complete(make_request(seconds_left=0.5))
+        await model.complete(make_request())
+        await first
+
+    virtual(main())
+
+
+def test_a_place_granted_to_a_call_that_is_cancelled_in_the_same_moment_is_passed_on(virtual, metrics, make_request):
+    async def main():
+        model = PlaceLimited(Slow(), LlmSettings(in_flight_max=1, in_flight_min=1), metrics)
+
+        async def first():
+            await model.complete(make_request())
+            # The second one has its place by now, and has not yet run.
+            second.cancel()
+
+        held = asyncio.create_task(first())
+        await asyncio.sleep(0)
+        second = asyncio.create_task(model.complete(make_request()))
+        third = asyncio.create_task(model.complete(make_request()))
+        await asyncio.wait([held, second, third])
+        assert second.cancelled()
+        assert third.result().text == "{}"
+        assert model._out == 0
+
+    virtual(main())
+
+
+def test_a_call_cancelled_just_before_its_turn_is_passed_over(virtual, metrics, make_request):
+    async def main():
+        class Cancelling(ScriptedModel):
+            async def complete(self, request):
+                await asyncio.sleep(1)
+                second.cancel()
+                return await super().complete(request)
+
+        model = PlaceLimited(Cancelling(lambda _: "{}"), LlmSettings(in_flight_max=1, in_flight_min=1), metrics)
+        first = asyncio.create_task(model.complete(make_request()))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(model.complete(make_request()))
+        third = asyncio.create_task(model.complete(make_request()))
+        await asyncio.wait([first, second, third])
+        assert second.cancelled()
+        assert [first.result().text, third.result().text] == ["{}", "{}"]
+        assert (model._out, model._waiting) == (0, 0)
+
+    virtual(main())
+
+
 @pytest.mark.parametrize("kind", ["rate_limited", "overloaded", "timeout"])
 def test_congestion_lowers_the_limit_and_shows_it(virtual, registry, metrics, make_request, kind):
     async def main():
