@@ -12,9 +12,13 @@ INTEGER_MAX = 2**53 - 1
 
 
 class Body(BaseModel):
-    """A value on the wire: frozen, and lenient towards fields of a newer writer."""
+    """
+    A value on the wire: frozen, and lenient towards fields of a newer writer.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    A field's description, or the docstring below it, is what the documents say of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class OpenEnum(StrEnum):

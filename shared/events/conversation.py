@@ -32,8 +32,11 @@ class MessagePosted(Body):
     """
 
     agent: str = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """whose playbook applies"""
     author: Author
+    """who wrote it; only a customer's message asks for an answer"""
     text: str
+    """what was written, as plain text"""
     sequence: int | None = Field(
         None,
         ge=0,
@@ -41,42 +44,54 @@ class MessagePosted(Body):
         description="the platform's running number within the conversation, where it has one",
     )
     customer_id: str = Field("", max_length=128)
+    """the platform's name for the customer"""
     customer_name: str = Field("", max_length=128)
+    """how to address the customer"""
 
 
 class ModeChanged(Body):
     """`conversation.mode_changed`: a person takes over (`manual`) or hands back (`auto`)."""
 
     mode: Mode
+    """from now on"""
     reason: str = Field("", max_length=512)
+    """for the record"""
 
 
 class VariableSet(Body):
     """`variable.set`: the platform tells a fact about this conversation; an empty value removes it."""
 
     name: str = Field(min_length=1, max_length=64)
+    """such as `account_kind`"""
     value: str = Field(max_length=4_096)
+    """empty removes it"""
 
 
 class ApprovalGiven(Body):
     """`approval.given`: a person allows or refuses what a turn asked approval for."""
 
     approval_id: str = Field(min_length=1, max_length=64)
+    """what the turn asked under"""
     granted: bool
+    """whether it may be done"""
     by: str = Field("", max_length=128)
+    """who decided"""
     reason: str = Field("", max_length=512)
+    """for the record"""
 
 
 class ConversationClosed(Body):
     """`conversation.closed`: nobody expects another answer; an open turn ends without a reply."""
 
     reason: str = Field("", max_length=512)
+    """for the record"""
 
 
 class ConversationErased(Body):
     """`conversation.erased`: forget the conversation; what is still under way for it is refused when it arrives."""
 
     reason: str = Field("", max_length=512)
+    """for the record"""
 
 
 class ResponseOrigin(StrEnum):
@@ -87,13 +102,19 @@ class ResponseOrigin(StrEnum):
 
 
 class ResponseSent(Body):
-    """`response.sent` on `conversation.responses`: the reply to a turn's messages, at most one a turn."""
+    """`response.sent`: the reply to a turn's messages, at most one a turn."""
 
     turn_id: str
+    """the turn that this ends; `turns.closed` has its record"""
     epoch: int
+    """the turn's number within the conversation"""
     agent: str
+    """whose playbook applied"""
     text: str
+    """what to show to the customer"""
     text_sha256: str
+    """of `text` in UTF-8, hexadecimal; the record of the turn names it"""
     origin: ResponseOrigin
+    """whether the text is a verified draft"""
     fallback: str = Field("", description="the fallback's name in the playbook, where `origin` is `fallback`")
     in_reply_to: tuple[str, ...] = Field(description="ids of the `message.posted` events that this answers")

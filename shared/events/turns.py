@@ -23,15 +23,21 @@ class Turn(Body):
     """
 
     id: str
+    """the correlation id of every record about the turn"""
     tenant: str
     conversation: str
     epoch: int
     leg: int = 1
     agent: str
+    """whose playbook applies"""
     playbook_version: str
+    """which all stages use"""
     opened_at: datetime
+    """when its first leg opened"""
     deadline: datetime
+    """when it ends as `expired`"""
     arm: str = ""
+    """the experiment's arm; empty outside an experiment"""
 
 
 class Utterance(Body):
@@ -296,16 +302,27 @@ class TurnClosed(Body):
 
     turn: Turn
     outcome: Outcome
+    """how it ended"""
     reason: str = ""
+    """more exactly, in a bounded word"""
     covers: tuple[str, ...]
+    """ids of the `message.posted` events that it is about"""
     mode: Mode = Mode.AUTO
+    """of the conversation at the end"""
     response_sha256: str = ""
+    """of the text that was sent, if any"""
     fallback: str = ""
+    """the fallback that was sent, by its name in the playbook"""
     closed_at: datetime
+    """when it ended"""
     matching: Matching | None = None
+    """which guidelines applied and why"""
     draft: Draft | None = None
+    """what was drafted, on which facts"""
     verification: Verification | None = None
+    """what checking found and mended"""
     marks: tuple[Mark, ...] = ()
+    """when each stage took it up and handed it on"""
 
 
 class ClosedBy(StrEnum):
