@@ -1,0 +1,40 @@
+"""
+The composition root of conversations: the only file that names concrete adapters.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.conversations.domain.bounds import Bounds
+from services.conversations.metrics import ConversationsMetrics
+from services.conversations.settings import ConversationsSettings
+from services.conversations.stage import ConversationLedger
+from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, TURNS_FINISHED
+from shared.playbook.following import WithPlaybooks
+from shared.playbook.topic import PlaybookFollower
+from shared.stage.kafka import KafkaBroker
+from shared.stage.ledger import LedgerStage
+from shared.stage.ledger_metrics import LedgerMetrics
+from shared.stage.process import Process, Runnable
+
+
+@asynccontextmanager
+async def build(settings: ConversationsSettings, process: Process) -> AsyncIterator[Runnable]:
+    """Wire the service; no record is read before what this yields is run."""
+    playbooks = PlaybookFollower(settings.kafka, process.registry)
+    limits = settings.conversations.model_dump()
+    partitions = limits.pop("partitions")
+    ledger = ConversationLedger(
+        playbooks, Bounds(**limits), ConversationsMetrics(process.registry), partitions=partitions
+    )
+    stage = LedgerStage(
+        process.service,
+        KafkaBroker(settings.kafka),
+        ledger,
+        inputs=[CONVERSATION_EVENTS, TURNS_FINISHED],
+        changelog=CONVERSATIONS_STATE,
+        settings=settings.stage,
+        metrics=LedgerMetrics(process.registry, process.service),
+        health=process.health,
+    )
+    yield WithPlaybooks(playbooks, stage)
