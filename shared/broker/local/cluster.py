@@ -5,7 +5,6 @@ import base64
 import json
 import shutil
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -13,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
-from shared.broker.clients import KafkaSettings, admin
 from shared.broker.local.artifacts import DEFAULT_CACHE, DEFAULT_VERSION, jars
 from shared.broker.local.config import client_port, controller_port, server_properties, write_config
 from shared.broker.local.node import Node, State
@@ -179,11 +179,17 @@ class LocalKafka:
 
     def pause(self, node: int) -> None:
         """SIGSTOP: the node's connections stay and nothing is answered, as on a long pause of its machine."""
-        self._node(node).send(signal.SIGSTOP)
+        self._signal_until(self._node(node), signal.SIGSTOP, "paused")
 
     def resume(self, node: int) -> None:
         """SIGCONT a paused node."""
-        self._node(node).send(signal.SIGCONT)
+        self._signal_until(self._node(node), signal.SIGCONT, "running")
+
+    def _signal_until(self, node: Node, signum: signal.Signals, state: State) -> None:
+        """The threads of a JVM stop and go on one after another, so the effect is waited for."""
+        until = time.monotonic() + STOP_SECONDS_MAX
+        while node.send(signum) and node.state != state and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
 
     def _node(self, number: int) -> Node:
         if not 1 <= number <= len(self._nodes):
@@ -242,20 +248,16 @@ class LocalKafka:
 
     def _members_seen_by(self, node: int) -> set[int]:
         try:
-            socket.create_connection((LOOPBACK, client_port(self._port_base, node)), REQUEST_SECONDS_MAX).close()
-        except OSError:
-            return set()
-        try:
-            return asyncio.run(_members(self._address(node)))
+            return asyncio.run(_members(client_port(self._port_base, node)))
         except (KafkaError, TimeoutError, OSError):
             return set()
 
 
-async def _members(address: str) -> set[int]:
-    settings = KafkaSettings(bootstrap_servers=address, request_timeout_seconds=REQUEST_SECONDS_MAX)
-    client = admin(settings)
+async def _members(port: int) -> set[int]:
+    """The nodes that the one at *port* knows to be alive; a bare connection, as the clients log every failed try."""
+    connection = await create_conn(LOOPBACK, port, request_timeout_ms=round(REQUEST_SECONDS_MAX * 1000))
     try:
-        await client.start()
-        return {broker["node_id"] for broker in (await client.describe_cluster())["brokers"]}
+        answer = await connection.send(MetadataRequest([]))
+        return {broker[0] for broker in answer.brokers}
     finally:
-        await client.close()
+        connection.close()

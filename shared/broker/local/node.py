@@ -55,7 +55,7 @@ class Node:
             known = json.loads((self.folder / "pid").read_text(encoding="utf-8"))
             process = psutil.Process(known["pid"])
             same = abs(process.create_time() - known["started"]) < STARTED_TOLERANCE_SECONDS
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if same and not _is_dead(process) else None
         except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
             return None
 
@@ -121,6 +121,11 @@ def _java(jars: Path, heap_mib: int, *options: str) -> list[str]:
         raise Fatal("Apache Kafka needs Java 17 or later, but no `java` is on the PATH; install it or set JAVA_HOME")
     memory = [f"-Xms{min(heap_mib, 256)}m", f"-Xmx{heap_mib}m", "-XX:+ExitOnOutOfMemoryError"]
     return [java, *memory, "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", *options, "-cp", f"{jars}/*"]
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    """A killed JVM is a zombie before its last thread has gone, and until then its ports are taken."""
+    return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
 
 
 def _read(path: Path) -> str:
