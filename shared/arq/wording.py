@@ -40,6 +40,7 @@ NEGATIONS: Final = frozenset(
 _NEGATED_ENDING = "n't"
 # Longest first: the first that fits is cut off.
 _SUFFIXES: Final = ("ations", "ation", "ingly", "ments", "ment", "ings", "ing", "ies", "ied", "es", "ed", "ly", "s")
+_WORD_TABLE: Final = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
 _QUOTES: Final = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None}
 )
@@ -73,11 +74,17 @@ def contains_phrase(text: str, phrase: str) -> bool:
     return False
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def words(text: str) -> tuple[str, ...]:
     """The words of *text* in order, folded: runs of letters and digits, with an apostrophe inside."""
     whole = folded(text)
-    mapped = [char if char.isalnum() or char == "'" else " " for char in whole]
-    return [word for raw in "".join(mapped).split() if (word := raw.strip("'"))]
+    if whole.isascii():
+        spaced = whole.translate(_WORD_TABLE)
+    else:
+        spaced = "".join(char if char.isalnum() or char == "'" else " " for char in whole)
+    if "'" not in spaced:
+        return tuple(spaced.split())
+    return tuple(word for raw in spaced.split() if (word := raw.strip("'")))
 
 
 def content_words(text: str) -> list[str]:

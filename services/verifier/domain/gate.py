@@ -9,11 +9,12 @@ whatever a model says.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from services.verifier.domain.commitments import commits
 from services.verifier.domain.names import foreign_names
-from services.verifier.domain.values import Value, standing_forms, stands, values_in
+from services.verifier.domain.values import TEXTS_KEPT_MAX, Value, standing_forms, stands, values_in
 from shared.arq.wording import contains_phrase, content_words, negations, squeezed
 from shared.events.claims import ClaimKind, Verdict
 from shared.events.turns import FactRecord, Restated, Segment, SegmentKind
@@ -192,7 +193,8 @@ def _repeated(said: Restated, guidelines: Mapping[str, Guideline]) -> bool:
     return squeezed(guideline.condition).rstrip(".") in text and squeezed(guideline.action) in text
 
 
-def _sentences(text: str) -> list[str]:
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _sentences(text: str) -> tuple[str, ...]:
     """*text* cut after each mark that ends a sentence and stands before a space or the end."""
     cut, start = [], 0
     for place, char in enumerate(text):
@@ -200,4 +202,4 @@ def _sentences(text: str) -> list[str]:
             cut.append(text[start:place])
             start = place + 1
     cut.append(text[start:])
-    return [sentence for sentence in cut if sentence.strip()]
+    return tuple(sentence for sentence in cut if sentence.strip())

@@ -129,16 +129,11 @@ def _looser(form: str) -> Sequence[str]:
 
 def _chunks(text: str) -> list[_Chunk]:
     chunks: list[_Chunk] = []
-    start = -1
-    for place, char in enumerate(text):
-        if char.isspace():
-            if start >= 0:
-                chunks.extend(_pieces(text, start, place))
-            start = -1
-        elif start < 0:
-            start = place
-    if start >= 0:
-        chunks.extend(_pieces(text, start, len(text)))
+    end = 0
+    for piece in text.split():
+        start = text.index(piece, end)
+        end = start + len(piece)
+        chunks.extend(_pieces(text, start, end))
     return chunks
 
 
@@ -147,7 +142,9 @@ def _pieces(text: str, start: int, end: int) -> list[_Chunk]:
     whole = _chunk(text, start, end)
     if whole is None:
         return []
-    if link_form(whole.text) or date_forms(whole.text) or not any(char.isdigit() for char in whole.text):
+    if whole.folded.isalpha() or link_form(whole.text) or not any(char.isdigit() for char in whole.text):
+        return [whole]
+    if date_forms(whole.text):
         return [whole]
     if _is_identifier(whole.text) and not any(char in _BREAKS for char in whole.text):
         return [whole]
@@ -204,6 +201,8 @@ def _number_and_unit(text: str) -> tuple[str, str]:
 def _read(chunks: Sequence[_Chunk], place: int) -> tuple[Value | None, int]:
     """The value that begins with the chunk at *place*, and how many chunks it takes."""
     chunk = chunks[place]
+    if chunk.folded.isalpha():
+        return _read_word(chunks, place)
     if form := link_form(chunk.text):
         return _value(ValueKind.LINK, chunk, {form}), 1
     if not any(char.isdigit() for char in chunk.text):

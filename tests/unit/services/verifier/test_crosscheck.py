@@ -1,0 +1,102 @@
+"""A claim against what the blind check answered."""
+
+import pytest
+
+from services.verifier.domain import crosscheck
+from services.verifier.domain.blind import Grounded
+from services.verifier.domain.blueprints import CrossCheck
+from services.verifier.domain.claims import pieces_of
+from services.verifier.domain.gate import Ground
+from shared.events.claims import Judge, Verdict
+from shared.events.turns import FactRecord, GuidelineVerdict, Segment
+from shared.playbook.model import Guideline
+
+FACT = FactRecord(
+    id="fee", text="The current account costs 4.50 euros a month and is kept in euros.", source="playbook"
+)
+GROUND = Ground({"fee": FACT}, frozenset(), "")
+
+
+def piece(text):
+    [made] = pieces_of([Segment(kind="claim", text=text, fact_ids=("fee",))], GROUND)
+    return made
+
+
+def answered(quote, answer="", status="answered"):
+    return Grounded(status, answer or quote, quote, FACT.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "verdict", "reason"),
+    [
+        ("You pay 4.50 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "supported", "value_answered"),
+        ("You pay 5 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "contradicted", "other_value"),
+        ("It is kept in euros.", answered("is kept in euros"), "supported", "words_stand_in_quote"),
+        ("It is not kept in euros.", answered("is kept in euros"), "unchecked", ""),
+        ("It is safe.", answered("is kept in euros"), "unchecked", ""),
+        ("It is safe.", Grounded("not_in_facts", "", "", ""), "unsupported", "not_in_facts"),
+        ("You pay 4.50 euros.", answered("costs 4.50 euros", "4.50", "ambiguous"), "unchecked", ""),
+        ("It never costs 4.50 euros.", answered("costs 4.50 euros a month", "4.50"), "unchecked", ""),
+    ],
+)
+def test_code_decides_values_and_quoted_words_and_leaves_the_rest(text, answer, verdict, reason):
+    judged = crosscheck.by_code(piece(text), answer)
+    assert (judged.verdict.value, judged.reason) == (verdict, reason)
+
+
+def test_a_wrong_value_brings_its_remedy():
+    judged = crosscheck.by_code(piece("You pay 5 euros monthly."), answered("costs 4.50 euros a month", "4.50 euros"))
+    assert judged.restored == "You pay 4.50 euros monthly."
+
+
+def checked(*verdicts, guidelines=()):
+    return CrossCheck.model_validate(
+        {
+            "claims": [
+                {"claim": f"C{n}", "evidence": "costs", "verdict": verdict} for n, verdict in enumerate(verdicts, 1)
+            ],
+            "guidelines": [
+                {"guideline": f"G{n}", "evidence": evidence, "verdict": verdict}
+                for n, (evidence, verdict) in enumerate(guidelines, 1)
+            ],
+        }
+    )
+
+
+def test_the_models_verdict_counts_where_the_claims_subject_is_in_its_facts():
+    pieces = [piece("The account is cheap."), piece("Your account is kept in Mars coins.")]
+    judged = crosscheck.by_model(pieces, checked("supported", "contradicted"), [FACT])
+    assert [(p.verdict, p.judge) for p in judged] == [
+        (Verdict.SUPPORTED, Judge.MODEL),
+        (Verdict.CONTRADICTED, Judge.MODEL),
+    ]
+
+
+def test_agreement_with_an_invention_does_not_count():
+    [judged] = crosscheck.by_model([piece("You will get a holiday in the Bahamas.")], checked("supported"), [FACT])
+    assert (judged.verdict, judged.reason) == (Verdict.UNSUPPORTED, "subject_not_in_facts")
+
+
+def test_words_of_another_language_are_left_to_the_model():
+    [judged] = crosscheck.by_model([piece("Das Konto kostet monatlich.")], checked("supported"), [FACT])
+    assert judged.verdict is Verdict.SUPPORTED
+
+
+def test_every_claim_and_guideline_is_to_be_judged_once():
+    assert crosscheck.complaint(checked("supported"), 1, 0) is None
+    assert crosscheck.complaint(checked("supported"), 2, 0).startswith("claims")
+    assert crosscheck.complaint(checked("supported", "supported"), 1, 0).startswith("claims")
+    assert crosscheck.complaint(checked("supported", guidelines=[("x", "partly")]), 1, 0).startswith("guidelines")
+
+
+def test_performed_counts_only_with_evidence_in_the_reply():
+    asked = [Guideline(id=name, condition="any", action="act") for name in ("a", "b", "c")]
+    said = checked(guidelines=[("4.50 euros", "performed"), ("made up", "performed"), ("", "not_performed")])
+    found = crosscheck.adherence_of(asked, said, "It costs 4.50 euros.")
+    assert [adherence.verdict for adherence in found] == [
+        GuidelineVerdict.PERFORMED,
+        GuidelineVerdict.UNJUDGED,
+        GuidelineVerdict.NOT_PERFORMED,
+    ]
+    unjudged = crosscheck.adherence_of(asked, None, "")
+    assert {adherence.verdict for adherence in unjudged} == {GuidelineVerdict.UNJUDGED}
