@@ -1,5 +1,6 @@
 """
-The rehearsal model as an OpenAI-compatible server on loopback: `/v1/chat/completions`, `/v1/models`, `/healthz`.
+The rehearsal model as an OpenAI-compatible server on loopback: `/v1/chat/completions`, `/v1/models`, `/healthz`,
+and `/stats`, which tells how many calls were answered and how many of them had been answered before.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ BACKLOG = 4_096
 REQUEST_BYTES_MAX = 16 * 1_048_576
 FAILED_KEPT_MAX = 65_536
 """Requests remembered as having met an error; the oldest is forgotten, and then meets its first draw again."""
+KNOWN_KEPT_MAX = 1_000_000
+"""Requests remembered so that repetitions can be counted."""
 HEADERS: Final[Mapping[str, str]] = {"x-holdfast-model": MODEL}
 
 log = structlog.get_logger(__name__)
@@ -50,6 +53,8 @@ class RehearsalServer:
         self._runner: web.AppRunner | None = None
         self._failed: OrderedDict[bytes, int] = OrderedDict()
         self._answered = 0
+        self._repeated = 0
+        self._known: OrderedDict[bytes, None] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -79,6 +84,7 @@ class RehearsalServer:
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/healthz", self._health)
+        app.router.add_get("/stats", self._stats)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -110,7 +116,7 @@ class RehearsalServer:
         delay = self._settings.base_latency_seconds + output_tokens * self._settings.seconds_per_output_token
         if delay:
             await asyncio.sleep(delay)
-        self._answered += 1
+        self._count(body)
         return _json(_completion(question, reply, output_tokens))
 
     def _draw_fault(self, body: bytes) -> HttpFault | None:
@@ -132,6 +138,18 @@ class RehearsalServer:
         if rate_limited:
             response.headers["retry-after-ms"] = str(round(self._settings.retry_after_seconds * 1_000))
         return response
+
+    def _count(self, body: bytes) -> None:
+        self._answered += 1
+        digest = hashlib.blake2b(body, digest_size=8).digest()
+        if digest in self._known:
+            self._repeated += 1
+        self._known[digest] = None
+        if len(self._known) > KNOWN_KEPT_MAX:
+            self._known.popitem(last=False)
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        return _json({"calls": self._answered, "repeated": self._repeated})
 
     async def _models(self, _: web.Request) -> web.Response:
         return _json({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "holdfast"}]})

@@ -141,3 +141,11 @@ async def test_the_process_tells_its_address_serves_and_ends_on_sigterm(session)
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_repeated_calls_are_counted_apart(session):
+    async with RehearsalServer(RehearsalSettings(), rules={}) as server:
+        for document in (body(), body(temperature=0.2), body()):
+            await post(session, server.url, document)
+        async with session.get(server.url.removesuffix("/v1") + "/stats") as response:
+            assert await response.json() == {"calls": 3, "repeated": 1}
