@@ -78,7 +78,7 @@ class ConversationLedger:
             self._count(step)
             return _unchanged(state)
         if record.topic == CONVERSATION_EVENTS:
-            self._metrics.accepted.labels(event.type).inc()
+            self._metrics.accepted[event.type].inc()
         return self._finish(step)
 
     def wake(self, key: bytes, state: ConversationState, now_ms: int) -> Transition[ConversationState]:
@@ -101,10 +101,10 @@ class ConversationLedger:
 
     def _count(self, step: Step) -> None:
         for note in step.notes:
-            self._metrics.notes.labels(note).inc()
+            self._metrics.notes[note].inc()
         for effect in step.effects:
             if isinstance(effect, Closed):
-                self._metrics.outcomes.labels(effect.outcome).inc()
+                self._metrics.outcomes[effect.outcome].inc()
                 if effect.reply is not None:
                     self._metrics.latency.observe(max(0, effect.closed_ms - effect.turn.accepted_ms) / 1000)
 

@@ -2,15 +2,17 @@
 The state of a conversation, and how it is written into the changelog.
 
 The value is lines: the first one a JSON object of everything but the transcript, without what is at its default; each
-further line one message of the transcript. Fields are only ever added, with a default: an older release ignores what
-it does not know, a newer one does not miss what an older left out. A change that breaks this raises `VERSION`.
+further line one message of the transcript, its JSON as `turns.opened` carries it. Fields are only ever added, with a
+default: an older release ignores what it does not know, a newer one does not miss what an older left out. A change
+that breaks this raises `VERSION`.
 """
 
-import json
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from services.conversations.domain.transcript import Entry, Transcript
+from pydantic_core import from_json, to_json
+
+from services.conversations.domain.transcript import EMPTY, Entry, Transcript, transcript_of
 from shared.errors import Fatal
 from shared.events.conversation import Mode
 
@@ -78,7 +80,7 @@ class ConversationState:
     touched_ms: int = 0
     retire_ms: int = 0
     erased_at_ms: int = 0
-    transcript: Transcript = field(default_factory=Transcript)
+    transcript: Transcript = EMPTY
 
     def copy(self) -> "ConversationState":
         """A copy that may be changed."""
@@ -98,9 +100,8 @@ class ConversationState:
         return min(dues, default=None)
 
 
-_PLAIN = {f.name: f.default for f in fields(ConversationState) if isinstance(f.default, str | int | tuple)}
 _MAPPINGS = ("variables", "applied", "journeys")
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_PLAIN = {f.name: f.default for f in fields(ConversationState) if f.name not in {"open", "transcript", *_MAPPINGS}}
 
 
 def encode(state: ConversationState) -> bytes:
@@ -115,9 +116,12 @@ def encode(state: ConversationState) -> bytes:
             head[name] = values[name]
     if state.open is not None:
         head["open"] = state.open._asdict()
-    if state.transcript.omitted:
+    entries = state.transcript.entries
+    if entries:
+        head["sequences"] = [entry.sequence for entry in entries]
+        head["tokens"] = [entry.tokens for entry in entries]
         head["omitted"] = state.transcript.omitted
-    return b"\n".join((_to_json(head).encode(), *[entry.encode() for entry in state.transcript.entries]))
+    return b"\n".join((to_json(head), *[entry.utterance for entry in entries]))
 
 
 def decode(data: bytes) -> ConversationState:
@@ -128,9 +132,9 @@ def decode(data: bytes) -> ConversationState:
         Fatal: *data* is no state, or of a newer release than this process can read.
 
     """
-    first, *lines = data.split(b"\n")
+    first, *utterances = data.split(b"\n")
     try:
-        head = json.loads(first)
+        head = from_json(first)
         if head["v"] > VERSION:
             raise Fatal(
                 f"a conversation's state was written in format {head['v']}; this release reads up to {VERSION}: "
@@ -147,7 +151,7 @@ def decode(data: bytes) -> ConversationState:
                 "variables": head.get("variables", {}),
                 "applied": {name: Performed(*pair) for name, pair in head.get("applied", {}).items()},
                 "journeys": {name: tuple(path) for name, path in head.get("journeys", {}).items()},
-                "transcript": Transcript(tuple(map(Entry.decode, lines)), head.get("omitted", 0)),
+                "transcript": _transcript(head, utterances),
             }
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -155,6 +159,11 @@ def decode(data: bytes) -> ConversationState:
             f"a conversation's state cannot be read ({type(error).__name__}: {error}); the changelog is damaged: "
             "restore it, or delete the key's record to begin the conversation anew"
         ) from None
+
+
+def _transcript(head: dict[str, Any], utterances: list[bytes]) -> Transcript:
+    entries = zip(head.get("sequences", ()), head.get("tokens", ()), utterances, strict=True)
+    return transcript_of(tuple([Entry(*entry) for entry in entries]), head.get("omitted", 0))
 
 
 def _open_turn(values: dict[str, Any] | None) -> OpenTurn | None:

@@ -5,7 +5,6 @@ A message is kept as the JSON of its `Utterance`, the very bytes that go into `t
 it is encoded once, when it is posted, and copied from then on.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from shared.events.turns import Utterance
@@ -21,22 +20,6 @@ class Entry(NamedTuple):
     sequence: int
     tokens: int
     utterance: bytes
-
-    def encode(self) -> bytes:
-        """One line, without a line break: JSON escapes control characters."""
-        return b"%d\t%d\t%b" % self
-
-    @classmethod
-    def decode(cls, line: bytes) -> "Entry":
-        """
-        The inverse of `encode`.
-
-        Raises:
-            ValueError: *line* is no entry.
-
-        """
-        sequence, tokens, utterance = line.split(b"\t", 2)
-        return cls(int(sequence), int(tokens), utterance)
 
 
 def entry_of(utterance: Utterance, sequence: int | None = None) -> Entry:
@@ -61,12 +44,13 @@ class Window(NamedTuple):
         return cls(limits.window_messages, limits.window_tokens, size_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The newest messages, oldest first, and how many lie before them."""
+class Transcript(NamedTuple):
+    """The newest messages, oldest first, how many lie before them, and the sums over them that a window limits."""
 
     entries: tuple[Entry, ...] = ()
     omitted: int = 0
+    tokens: int = 0
+    size_bytes: int = 0
 
     def with_entry(self, entry: Entry, window: Window) -> "Transcript":
         """
@@ -75,21 +59,38 @@ class Transcript:
         The place is before the first message with a higher sequence. A straggler from before everything that is kept
         goes to the end: first place would cut it off again, and a turn must see the messages that it answers.
         """
-        at = len(self.entries)
+        entries = self.entries
+        at = len(entries)
         if entry.sequence != _NO_SEQUENCE:
-            at = next((i for i, other in enumerate(self.entries) if other.sequence > entry.sequence), at)
-        if at == 0 and self.omitted:
-            at = len(self.entries)
-        return Transcript((*self.entries[:at], entry, *self.entries[at:]), self.omitted).within(window)
+            at = next((i for i, other in enumerate(entries) if other.sequence > entry.sequence), at)
+            at = len(entries) if at == 0 and self.omitted else at
+        grown = Transcript(
+            (*entries[:at], entry, *entries[at:]),
+            self.omitted,
+            self.tokens + entry.tokens,
+            self.size_bytes + len(entry.utterance),
+        )
+        return grown.within(window)
 
     def within(self, window: Window) -> "Transcript":
         """The newest messages that fit *window*; the very newest always does."""
-        kept, tokens, size = 0, 0, 0
-        for entry in reversed(self.entries):
-            tokens += entry.tokens
-            size += len(entry.utterance)
-            if kept and (kept >= window.messages or tokens > window.tokens or size > window.size_bytes):
-                break
-            kept += 1
-        dropped = len(self.entries) - kept
-        return Transcript(self.entries[dropped:], self.omitted + dropped) if dropped else self
+        count, tokens, size_bytes = len(self.entries), self.tokens, self.size_bytes
+        dropped = 0
+        while dropped < count - 1 and (
+            count - dropped > window.messages or tokens > window.tokens or size_bytes > window.size_bytes
+        ):
+            tokens -= self.entries[dropped].tokens
+            size_bytes -= len(self.entries[dropped].utterance)
+            dropped += 1
+        if not dropped:
+            return self
+        return Transcript(self.entries[dropped:], self.omitted + dropped, tokens, size_bytes)
+
+
+def transcript_of(entries: tuple[Entry, ...], omitted: int) -> Transcript:
+    """*entries* with the sums over them."""
+    tokens, size_bytes = sum(entry.tokens for entry in entries), sum(len(entry.utterance) for entry in entries)
+    return Transcript(entries, omitted, tokens, size_bytes)
+
+
+EMPTY = Transcript()

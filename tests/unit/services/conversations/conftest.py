@@ -3,10 +3,12 @@ A conversation under test: the real ledger, driven record by record, its outputs
 """
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from jsonschema import Draft202012Validator
 from prometheus_client import CollectorRegistry
 
 from services.conversations.domain.bounds import Bounds
@@ -18,6 +20,7 @@ from shared.events import turns as wire
 from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Verdict
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
+from shared.events.schema import writer_schema
 from shared.events.topics import (
     CLAIMS_JUDGED,
     CONVERSATION_EVENTS,
@@ -33,6 +36,15 @@ from shared.stage.base import Record
 
 START_MS = 1_790_000_000_000
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+VALIDATORS = {
+    topic: Draft202012Validator(writer_schema(event_type))
+    for topic, event_type in (
+        (TURNS_OPENED, "turn.opened"),
+        (TURNS_CLOSED, "turn.closed"),
+        (CONVERSATION_RESPONSES, "response.sent"),
+        (CLAIMS_JUDGED, "claim.judged"),
+    )
+}
 
 
 def instant(ms):
@@ -48,7 +60,7 @@ class World:
     """
     One conversation of tenant `bank` with the agent `desk`.
 
-    Each step goes through bytes: the state is encoded and decoded in between, so what does not survive is not relied on.
+    Each step goes through bytes: the state is encoded and decoded in between, so what is lost is not relied on.
     """
 
     START_MS = START_MS
@@ -160,6 +172,7 @@ class World:
         for output in transition.outputs:
             assert output.key == self.address.key
             assert len(output.value) < 1_000_000
+            VALIDATORS[output.topic].validate(json.loads(output.value))
             event = codec.decode(TOPICS[output.topic].types, output.key, output.headers, output.value)
             self.envelopes.append(event)
             self._sink(output.topic).append(event.data)
