@@ -27,11 +27,13 @@ CALL_LABELS = (
 
 
 class LlmMetrics:
-    """The metric families of model calls in one registry; one object a process, shared by its models."""
+    """
+    The metric families of model calls in one registry; one object a process, shared by its models.
+
+    What each means and what to do about it is in shared/telemetry/catalogue.py.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Meaning: how long one attempt took, by outcome (error_type is empty for a success).
-        # Remedy when slow: a nearer or faster model, shorter answers, fewer in flight; when failing: see error_type.
         self.duration = Histogram(
             "gen_ai_client_operation_duration_seconds",
             "Duration of one model call, failed ones included.",
@@ -39,8 +41,6 @@ class LlmMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
-        # Meaning: billable tokens of one answered call (estimated as characters / 4 where the endpoint reports none).
-        # Remedy when growing: shorter transcript windows, fewer candidates; compare input with the provider's bill.
         self.tokens = Histogram(
             "gen_ai_client_token_usage",
             "Billable tokens of one model call.",
@@ -48,26 +48,19 @@ class LlmMetrics:
             buckets=TOKEN_BUCKETS,
             registry=registry,
         )
-        # Meaning: calls sent again, by what failed. Remedy: the endpoint's capacity, or the rate limits set here.
         self.retries = Counter("holdfast_llm_retries_total", "Model calls sent again.", ("reason",), registry=registry)
-        # Meaning: retries that were due and not made (budget: too many already; deadline: no time left; attempts:
-        # enough). Remedy for budget: the endpoint fails widely, look there. For deadline: a faster model, more time.
         self.retries_denied = Counter(
             "holdfast_llm_retries_denied_total",
             "Model calls not sent again although that might have helped.",
             ("cause",),
             registry=registry,
         )
-        # Meaning: 0 closed, 1 half open (a probe is under way), 2 open: calls fail at once. Remedy: the endpoint is
-        # down, overloaded, or its quota is used up; it closes by itself once a probe succeeds.
         self.circuit = Gauge(
             "holdfast_circuit_state",
             "State of the circuit breaker: 0 closed, 1 half open, 2 open.",
             ("provider",),
             registry=registry,
         )
-        # Meaning: wait before a call was sent, by what it waited for (rate: a token bucket; place: the adaptive limit).
-        # Remedy: for rate raise the limits set here if the provider allows; for place see holdfast_llm_in_flight_limit.
         self.wait = Histogram(
             "holdfast_rate_limit_wait_seconds",
             "Wait for permission to send a model call.",
@@ -75,26 +68,19 @@ class LlmMetrics:
             buckets=WAIT_BUCKETS,
             registry=registry,
         )
-        # Meaning: answers discarded, by what was wrong; fenced ones were accepted. Remedy: does the endpoint enforce
-        # schemas (holdfast_llm_schema_enforced)? for truncated raise the output limit; for refused look at the prompt.
         self.invalid = Counter(
             "holdfast_structured_output_invalid_total",
             "Answers that were not what their schema asks.",
             ("provider", "purpose", "kind"),
             registry=registry,
         )
-        # Meaning: calls sent and not answered. Remedy when at the limit for long: more capacity, or fewer calls.
         self.in_flight = Gauge("holdfast_llm_in_flight", "Model calls under way.", ("provider",), registry=registry)
-        # Meaning: how many calls the adaptive limit lets out; it falls on congestion. Remedy when low: the endpoint
-        # throttles or times out.
         self.in_flight_limit = Gauge(
             "holdfast_llm_in_flight_limit",
             "Model calls allowed at once.",
             ("provider",),
             registry=registry,
         )
-        # Meaning: 1 the endpoint held to a schema that the prompt contradicted, 0 it did not, absent: not known.
-        # Remedy for 0: another server or model; otherwise expect discarded answers.
         self.schema_enforced = Gauge(
             "holdfast_llm_schema_enforced",
             "Whether the endpoint enforces answer schemas: 1 yes, 0 no.",

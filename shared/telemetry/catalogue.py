@@ -38,7 +38,9 @@ class Metric:
 
 
 LABELS: Final[Mapping[str, str]] = {
+    "agrees": "`yes`, `no`",
     "cause": "why a retry was not made: `attempts`, `budget`, `deadline`",
+    "correction": "what was done to a segment, a word of the contract",
     "error_type": "what failed, a word of shared/llm/errors.py; empty for a success",
     "gen_ai_operation_name": "`chat`",
     "gen_ai_provider_name": "`openai`, `anthropic`",
@@ -63,6 +65,7 @@ LABELS: Final[Mapping[str, str]] = {
     "service": "the process: `conversations`, `matcher` and the like",
     "stage": "the service's name",
     "type": "an event type of the contract",
+    "verdict": "what checking found, a word of the contract",
     "version": "Holdfast's version",
 }
 """Every label, and what bounds its values: none is a tenant, a conversation, an agent or an id."""
@@ -175,6 +178,51 @@ STAGE: Final = (
         ("stage",),
         "Attempts put off by a passing error.",
         "Steady: a dependency is overloaded or away.",
+    ),
+)
+
+LEDGER: Final = (
+    Metric(
+        "holdfast_ledger_state_keys",
+        "gauge",
+        ("stage",),
+        "Keys with a state, in the tasks owned.",
+        "A steady rise beyond open conversations: state that nobody deletes.",
+    ),
+    Metric(
+        "holdfast_ledger_state_bytes",
+        "gauge",
+        ("stage",),
+        "Bytes of keys and encoded states, in the tasks owned.",
+        "Near the process's memory: shorter transcript windows, or more processes.",
+    ),
+    Metric(
+        "holdfast_ledger_timers",
+        "gauge",
+        ("stage",),
+        "Keys that wait to be woken.",
+        "Rising without traffic: deadlines do not fire; look at holdfast_last_progress_timestamp_seconds.",
+    ),
+    Metric(
+        "holdfast_ledger_restore_duration_seconds",
+        "histogram",
+        ("stage",),
+        "From the start of a task's fencing until its records are read.",
+        "High: the changelog is long; compact it harder.",
+    ),
+    Metric(
+        "holdfast_ledger_group_inputs",
+        "histogram",
+        ("stage",),
+        "Inputs that commit in one transaction.",
+        "Near its bound: the brokers are the bottleneck, and group commit is at its end.",
+    ),
+    Metric(
+        "holdfast_ledger_wakes_total",
+        "counter",
+        ("stage",),
+        "Due timers whose effect is committed.",
+        "As many as turns: deadlines end them, not replies.",
     ),
 )
 
@@ -369,8 +417,47 @@ REASONER: Final = (
     ),
 )
 
+VERIFIER: Final = (
+    Metric(
+        "holdfast_verification_verdicts_total",
+        "counter",
+        ("verdict",),
+        "Claims of drafts, by what checking found.",
+        "`unsupported` at three times its usual share: the model or the facts have changed; see the newest playbook.",
+    ),
+    Metric(
+        "holdfast_draft_revisions_total",
+        "counter",
+        ("correction",),
+        "Segments changed by verification, by how.",
+        "Many `edited`: each costs two calls; the drafting model is weak.",
+    ),
+    Metric(
+        "holdfast_verifications_total",
+        "counter",
+        ("result",),
+        "Verifications: passed, rejected, failed (no usable answer in time), flagged (recorded, not mended).",
+        "Many `failed`: see the model's errors. Many `rejected`: customers get fallbacks; see the complaints on "
+        "turns.closed.",
+    ),
+    Metric(
+        "holdfast_verification_calls",
+        "histogram",
+        (),
+        "Model calls of one verification; 0 where code settled all.",
+        "Rising: drafts paraphrase more, or fail more.",
+    ),
+    Metric(
+        "holdfast_verification_calibrations_total",
+        "counter",
+        ("agrees",),
+        "Drafts that code had settled and the blind check read all the same, by whether it agreed.",
+        "Disagreement is the blind check's false alarm rate: above three in a hundred, look at its prompts.",
+    ),
+)
+
 CATALOGUE: Final[Mapping[str, Metric]] = {
     metric.name: metric
-    for group in (PROCESS, STAGE, LLM, CONVERSATIONS, PLAYBOOKS, MATCHER, REASONER)
+    for group in (PROCESS, STAGE, LEDGER, LLM, CONVERSATIONS, PLAYBOOKS, MATCHER, REASONER, VERIFIER)
     for metric in group
 }

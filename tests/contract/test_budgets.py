@@ -1,25 +1,24 @@
-"""Sizes that keep the code readable, and the places where an error of any kind may be caught."""
+"""Sizes that keep the code readable, and the places where an error of any kind may be swallowed."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MODULE_LINES_MAX = 400
+LONG_MODULES = {"shared/telemetry/catalogue.py": "one table, one entry a metric"}
 FUNCTION_LINES_MAX = 70
 BROAD = {"Exception", "BaseException"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
-BROAD_EXCEPTS = {
-    "services/operator/adapters/reader.py": "closes the client, then raises again",
-    "shared/llm/limits/circuit.py": "counts what a call raised, then raises again",
-    "shared/llm/limits/places.py": "gives the place back, then raises again",
+SWALLOWING = {
     "shared/stage/concurrent.py": "a bug in a handler costs its task, not the process",
     "shared/stage/fold.py": "a bug in a ledger costs the input, not the process",
+    "shared/stage/kafka_producers.py": "a client that failed once fails again on closing",
     "shared/stage/ledger.py": "every error of a task has its outcome here; closing a lost task is only polite",
     "shared/stage/ledger_task.py": "a callback's failure is raised by the task that waits for it",
     "shared/stage/process.py": "the last one: tells, and exits non-zero",
 }
-"""File → why it may catch anything."""
+"""File → why it may catch anything and go on. Catching anything to clean up and raise again needs no listing."""
 
 
 def sources(*folders):
@@ -39,18 +38,19 @@ def functions(text):
             yield node.name, node.end_lineno - node.lineno + 1
 
 
-def broad_excepts(text):
+def swallowing(text):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ExceptHandler):
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-            if any(kind is None or (isinstance(kind, ast.Name) and kind.id in BROAD) for kind in caught):
+            broad = any(kind is None or (isinstance(kind, ast.Name) and kind.id in BROAD) for kind in caught)
+            if broad and not isinstance(node.body[-1], ast.Raise):
                 yield node.lineno
 
 
 def test_a_module_has_one_subject():
     long = {name: lines for name, text in SOURCES.items() if (lines := text.count("\n")) > MODULE_LINES_MAX}
 
-    assert long == {}
+    assert {name: lines for name, lines in long.items() if name not in LONG_MODULES} == {}
 
 
 def test_a_function_fits_on_a_screen():
@@ -64,11 +64,11 @@ def test_a_function_fits_on_a_screen():
     assert long == {}
 
 
-def test_only_the_listed_places_catch_everything():
-    found = {name for name, text in SOURCES.items() if any(broad_excepts(text))}
+def test_only_the_listed_places_swallow_everything():
+    found = {name for name, text in SOURCES.items() if any(swallowing(text))}
 
-    assert sorted(found - BROAD_EXCEPTS.keys()) == [], "catch what can happen, or list the file with its reason"
-    assert sorted(BROAD_EXCEPTS.keys() - found) == [], "no longer needed"
+    assert sorted(found - SWALLOWING.keys()) == [], "catch what can happen, or list the file with its reason"
+    assert sorted(SWALLOWING.keys() - found) == [], "no longer needed"
 
 
 def test_modules_are_named_for_what_they_are():
@@ -79,6 +79,7 @@ def test_the_checks_see_what_they_look_for():
     text = "def f():\n" + "    x = 1\n" * 80 + "try:\n    f()\nexcept (ValueError, Exception):\n    pass\n"
 
     assert dict(functions(text)) == {"f": 81}
-    assert list(broad_excepts(text)) == [84]
-    assert list(broad_excepts("try:\n    f()\nexcept:\n    pass")) == [3]
-    assert list(broad_excepts("try:\n    f()\nexcept ValueError:\n    pass")) == []
+    assert list(swallowing(text)) == [84]
+    assert list(swallowing("try:\n    f()\nexcept:\n    pass")) == [3]
+    assert list(swallowing("try:\n    f()\nexcept ValueError:\n    pass")) == []
+    assert list(swallowing("try:\n    f()\nexcept BaseException:\n    g()\n    raise")) == []

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 import services
 import shared
 from shared.llm.metrics import LlmMetrics
+from shared.playbook.metrics import FollowerMetrics
+from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.metrics import StageMetrics
 from shared.telemetry.catalogue import CATALOGUE, LABELS
 from shared.telemetry.registry import build_info, new_registry
@@ -26,7 +28,7 @@ NAMED = re.compile(r"\b(?:holdfast|gen_ai|messaging)_[a-z0-9_]+\b")
 def metrics_classes():
     for package in (services, shared):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.endswith(".metrics"):
+            if module.name.endswith("metrics"):
                 loaded = importlib.import_module(module.name)
                 yield from (
                     held
@@ -98,9 +100,10 @@ def test_a_name_keeps_to_the_conventions(metric):
 @pytest.mark.parametrize("held", [c for c in CLASSES if c.__module__.startswith("services.")], ids=lambda c: c.__name__)
 def test_one_process_can_hold_all_its_metrics_and_promtool_accepts_them(held):
     registry = new_registry("matcher")
-    StageMetrics(registry, "matcher")
-    LlmMetrics(registry)
-    instance(held, registry)
+    runtime = LedgerMetrics if held.__module__.startswith("services.conversations") else StageMetrics
+    runtime(registry, "matcher")
+    for other in (LlmMetrics, FollowerMetrics, held):
+        instance(other, registry)
     text = generate_latest(registry)
 
     assert text
