@@ -14,6 +14,7 @@ from services.matcher.domain import matching, prompts
 from services.matcher.domain.blueprints import match_blueprint
 from services.matcher.domain.candidates import already_applied
 from services.matcher.domain.compiled import Compiled, compiled
+from services.matcher.domain.resolving import resolve
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
 from shared.errors import Retryable
@@ -103,10 +104,12 @@ class Matcher:
         guidelines = desk.guidelines
         policy = desk.playbook.matching.unknown_applies
         applying = matching.taken_as_applying(judged.matches, guidelines.values(), policy)
-        ordered = matching.by_importance(guidelines[name] for name in applying)
+        resolved = resolve(desk.graph, applying, {})
+        ordered = matching.by_importance(guidelines[name] for name in resolved.active)
         return Matching(
             active=tuple(guideline.id for guideline in ordered),
             matches=judged.matches,
+            resolutions=matching.resolutions(resolved),
             candidates=len(judged.matches),
             spent=judged.spent,
         )

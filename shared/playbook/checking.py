@@ -2,11 +2,14 @@
 What authors get wrong and a schema cannot see. Pure; findings carry the path, `loading` adds file and line.
 """
 
+import difflib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from shared.arq.wording import contains_phrase, folded
 from shared.playbook.finding import Finding, Path, Severity
-from shared.playbook.model import Playbook
+from shared.playbook.model import Playbook, RelationshipKind
+from shared.playbook.references import ReferenceKind, reference
 
 TEXT_CHARS_ADVISED = 1_000
 """Beyond this a guideline reads as several, and each call that asks about it pays for its length."""
@@ -77,6 +80,90 @@ def _texts(playbook: Playbook) -> Iterator[tuple[Path, str]]:
         yield ("glossary", index, "meaning"), term.meaning
 
 
+def _references_to_nothing(playbook: Playbook) -> Iterator[Finding]:
+    tags = {tag for guideline in playbook.guidelines for tag in guideline.tags}
+    known = {
+        ReferenceKind.GUIDELINE: {guideline.id for guideline in playbook.guidelines},
+        ReferenceKind.TAG: tags,
+        ReferenceKind.ANY: tags,
+        ReferenceKind.JOURNEY: set[str](),
+    }
+    for path, text in _references(playbook):
+        kind, name = reference(text)
+        if name not in known[kind]:
+            near = difflib.get_close_matches(name, known[kind], n=1)
+            hint = f"did you mean `{near[0]}`?" if near else "name one that exists, or drop the relationship"
+            noun = "tag" if kind is ReferenceKind.ANY else str(kind)
+            yield _error("unknown_reference", path, f"there is no {noun} `{name}`", hint)
+
+
+def _references(playbook: Playbook) -> Iterator[tuple[Path, str]]:
+    for index, relationship in enumerate(playbook.relationships):
+        yield ("relationships", index, "source"), relationship.source
+        for place, target in enumerate(relationship.targets):
+            yield ("relationships", index, "targets", place), target
+
+
+def _contradictory_relationships(playbook: Playbook) -> Iterator[Finding]:
+    for kind, edges in _edges_by_kind(playbook).items():
+        for index, circle in _circles(edges):
+            told = " → ".join([*circle, circle[0]])
+            if kind is RelationshipKind.PRIORITY:
+                reason = f"priorities run in a circle ({told}): where these match together, all of them are dropped"
+                yield _error("priority_circle", ("relationships", index), reason, "remove one of them")
+            elif len(circle) == 1:
+                reason = f"`{circle[0]}` refers to itself, which has no effect"
+                yield _warning("self_reference", ("relationships", index), reason, "remove it")
+
+
+def _edges_by_kind(playbook: Playbook) -> dict[RelationshipKind, list[tuple[int, str, str]]]:
+    found: dict[RelationshipKind, list[tuple[int, str, str]]] = defaultdict(list)
+    for index, relationship in enumerate(playbook.relationships):
+        found[relationship.kind] += [(index, relationship.source, target) for target in relationship.targets]
+    return found
+
+
+def _circles(edges: list[tuple[int, str, str]]) -> Iterator[tuple[int, list[str]]]:
+    """The circles among *edges* (index, from, to), each with the index of one of its edges; time is linear."""
+    following: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for index, source, target in edges:
+        following[source].append((index, target))
+    done: set[str] = set()
+    for start in list(following):
+        path: list[str] = []
+        places: dict[str, int] = {}
+        pending = [(start, iter(following[start]))] if start not in done else []
+        if pending:
+            places[start] = 0
+            path.append(start)
+        while pending:
+            name, rest = pending[-1]
+            step = next(rest, None)
+            if step is None:
+                pending.pop()
+                done.add(path.pop())
+                del places[name]
+            elif step[1] in places:
+                yield step[0], path[places[step[1]] :]
+            elif step[1] not in done:
+                places[step[1]] = len(path)
+                path.append(step[1])
+                pending.append((step[1], iter(following.get(step[1], ()))))
+
+
+def _disambiguations(playbook: Playbook) -> Iterator[Finding]:
+    actions = {guideline.id: bool(guideline.action) for guideline in playbook.guidelines}
+    for index, relationship in enumerate(playbook.relationships):
+        if relationship.kind is RelationshipKind.DISAMBIGUATION:
+            if len(relationship.targets) == 1:
+                path: Path = ("relationships", index, "targets")
+                yield _error("single_target", path, "one target leaves nothing to choose from", "name at least two")
+            if actions.get(relationship.source):
+                path = ("relationships", index, "source")
+                reason = f"`{relationship.source}` has an action; only an observation can open a choice"
+                yield _error("bad_head", path, reason, "name a guideline without an action")
+
+
 def _error(rule: str, path: Path, reason: str, remedy: str) -> Finding:
     return Finding(Severity.ERROR, rule, path, reason, remedy)
 
@@ -90,4 +177,7 @@ RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _blank_texts,
     _long_texts,
     _contradictory_phrases,
+    _references_to_nothing,
+    _contradictory_relationships,
+    _disambiguations,
 )

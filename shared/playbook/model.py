@@ -3,12 +3,15 @@ The playbook: one YAML file for each agent, as its authors write it.
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.events.claims import ReasoningMode
+from shared.playbook.references import PATTERN
 
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+ReferenceText = Annotated[str, Field(max_length=80, pattern=PATTERN)]
 Identifier = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")
 
 
@@ -68,8 +71,37 @@ class Guideline(Part):
     track: bool = Field(default=True, description="remember that a reply performed the action")
     priority: int = Field(0, description="of the guidelines that match, only those of the highest number stay")
     composition: Composition | None = None
-    tags: tuple[str, ...] = ()
-    labels: tuple[str, ...] = Field((), description="copied to the record of a turn in which it is active")
+    tags: tuple[Name, ...] = ()
+    labels: tuple[Name, ...] = Field((), description="copied to the record of a turn in which it is active")
+
+
+class RelationshipKind(StrEnum):
+    """
+    How guidelines bear on each other once it is known which of them match.
+
+    * entailment: the source matches, so the targets apply without being asked about.
+    * priority: the source applies, so the targets do not.
+    * dependency: the source applies only with every target; dependency_any: only with at least one of the targets.
+    * disambiguation: the source is an observation that a request is unclear between the targets; the customer is asked.
+    """
+
+    ENTAILMENT = "entailment"
+    PRIORITY = "priority"
+    DEPENDENCY = "dependency"
+    DEPENDENCY_ANY = "dependency_any"
+    DISAMBIGUATION = "disambiguation"
+
+
+class Relationship(Part):
+    """
+    A relationship between guidelines, tags and journeys.
+
+    A name alone is a guideline's; `tag:x` is all guidelines with the tag, `any:x` any of them, `journey:x` a journey.
+    """
+
+    kind: RelationshipKind
+    source: ReferenceText
+    targets: tuple[ReferenceText, ...] = Field(min_length=1)
 
 
 class Term(Part):
@@ -166,6 +198,7 @@ class Playbook(Part):
     mode: ReasoningMode = ReasoningMode.ARQ
     composition: Composition = Composition.FLUID
     guidelines: tuple[Guideline, ...] = ()
+    relationships: tuple[Relationship, ...] = ()
     glossary: tuple[Term, ...] = ()
     facts: tuple[Fact, ...] = ()
     canned_replies: tuple[CannedReply, ...] = ()

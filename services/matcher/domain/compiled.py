@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.matcher.domain.candidates import Candidate, enabled, numbered
 from services.matcher.domain.prompts import is_short, static_sections
+from services.matcher.domain.relationships import Graph, Node, graph_of
 from shared.arq.prompt import Section
 from shared.playbook.model import Guideline, Playbook, Term
 
@@ -17,6 +18,7 @@ class Compiled:
     playbook: Playbook
     guidelines: dict[str, Guideline]
     candidates: tuple[Candidate, ...]
+    graph: Graph
     static: tuple[Section, ...]
     glossary: tuple[Term, ...]
 
@@ -29,6 +31,11 @@ def compiled(playbook: Playbook) -> Compiled:
         playbook=playbook,
         guidelines={guideline.id: guideline for guideline in guidelines},
         candidates=candidates,
+        graph=graph_of(map(_node, guidelines), playbook.relationships),
         static=static_sections(candidates, playbook.glossary),
         glossary=() if is_short(playbook.glossary) else playbook.glossary,
     )
+
+
+def _node(guideline: Guideline) -> Node:
+    return Node(guideline.id, guideline.tags, guideline.priority)

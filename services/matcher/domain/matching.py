@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from services.matcher.domain.blueprints import Check, MatchAnswer, Reapplication
 from services.matcher.domain.candidates import Candidate, Kind
-from shared.events.turns import Match, MatchVerdict
+from services.matcher.domain.resolving import Resolved
+from shared.events.turns import Match, MatchVerdict, Resolution
 from shared.playbook.model import Criticality, Guideline
 
 COMPLAINT_IDS_MAX = 5
@@ -64,6 +65,19 @@ def taken_as_applying(
         for match in matches
         if match.verdict is MatchVerdict.APPLIES
         or (match.verdict is MatchVerdict.UNKNOWN and criticality[match.guideline_id] in unknown_applies)
+    )
+
+
+def resolutions(resolved: Resolved) -> tuple[Resolution, ...]:
+    """The decisions of *resolved* as they stand in the turn's record, one an entity; who passed unchanged has none."""
+    active = frozenset(resolved.active)
+    return tuple(
+        Resolution(
+            guideline_id=name,
+            active=name in active,
+            reason="; ".join(f"{decision.kind}: {decision.cause}" for decision in decisions),
+        )
+        for name, decisions in resolved.decisions.items()
     )
 
 

@@ -24,7 +24,7 @@ from shared.llm.rehearsal.rules_match import match
 from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.llm.scripted import ScriptedModel
 from shared.playbook.directory import StaticDirectory
-from shared.playbook.model import Playbook, Profile
+from shared.playbook.model import Playbook, Profile, Relationship, RelationshipKind
 
 OPENED_AT = 1_772_442_000.0
 SETTINGS = MatchingSettings(model_share=0.4, model_wait_max_seconds=20, playbook_wait_max_seconds=10)
@@ -191,6 +191,24 @@ async def test_a_missing_version_is_waited_for_and_then_fails_the_turn(playbook:
     assert (topic, kind) == (TURNS_FINISHED, "turn.finished")
     assert isinstance(body, TurnFinished)
     assert (body.result, body.reason, body.fallback) == (FinishResult.FAILED, "playbook_unavailable", "failed")
+
+
+async def test_relationships_decide_what_stays_and_the_record_says_why(playbook: Playbook, opened: Any) -> None:
+    related = playbook.model_copy(
+        update={
+            "relationships": (
+                Relationship(kind=RelationshipKind.PRIORITY, source="card-lost", targets=("fee",)),
+                Relationship(kind=RelationshipKind.ENTAILMENT, source="card-lost", targets=("calm",)),
+            ),
+        },
+    )
+    world = World(related, perfect("fee", "lost"))
+    body = await world.match(opened("fee for a lost card?", version=world.version))
+    assert body.matching.active == ("card-lost", "calm")
+    assert {(r.guideline_id, r.active, r.reason) for r in body.matching.resolutions} == {
+        ("fee", False, "deprioritized: card-lost"),
+        ("calm", True, "entailed: card-lost"),
+    }
 
 
 async def test_a_tenant_is_not_served_with_anothers_playbook(playbook: Playbook, opened: Any) -> None:

@@ -117,3 +117,59 @@ def test_checks_find_what_the_schema_cannot_see(text: bytes, place: int, rule: s
 def test_an_overlong_guideline_is_a_warning_and_no_error() -> None:
     (finding,) = parse(GOOD.replace(b"Block it", b"Block it. " * 200), "desk.yaml").findings
     assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "long_text", 7)
+
+
+RELATED = (
+    GOOD
+    + b"""\
+  - id: stolen
+    condition: The customer's card was stolen
+    tags: [cards]
+relationships:
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "rule"),
+    [
+        (b"  - {kind: priority, source: stolen, targets: [card-lots]}\n", 12, "unknown_reference"),
+        (b"  - {kind: priority, source: tag:card, targets: [card-lost]}\n", 12, "unknown_reference"),
+        (b"  - {kind: dependency, source: stolen, targets: [any:cash]}\n", 12, "unknown_reference"),
+        (b"  - {kind: dependency, source: stolen, targets: [journey:none]}\n", 12, "unknown_reference"),
+        (b"  - {kind: dependency, source: stolen, targets: []}\n", 12, "too_short"),
+        (b"  - {kind: likes, source: stolen, targets: [card-lost]}\n", 12, "enum"),
+        (b"  - {kind: priority, source: 'a b', targets: [card-lost]}\n", 12, "string_pattern_mismatch"),
+        (b"  - {kind: disambiguation, source: stolen, targets: [card-lost]}\n", 12, "single_target"),
+        (b"  - {kind: disambiguation, source: card-lost, targets: [stolen, card-lost]}\n", 12, "bad_head"),
+        (
+            b"  - {kind: priority, source: stolen, targets: [card-lost]}\n"
+            b"  - {kind: priority, source: card-lost, targets: [stolen]}\n",
+            13,
+            "priority_circle",
+        ),
+    ],
+)
+def test_relationships_are_checked(lines: bytes, line: int, rule: str) -> None:
+    assert (line, rule) in [(found, name) for found, name, _ in complaints(RELATED + lines)]
+
+
+def test_an_unknown_reference_is_met_with_the_nearest_known_one() -> None:
+    with pytest.raises(PlaybookError, match="did you mean `card-lost`"):
+        parse(RELATED + b"  - {kind: priority, source: stolen, targets: [card-lots]}\n", "desk.yaml")
+
+
+def test_a_reference_to_oneself_is_a_warning() -> None:
+    (finding,) = parse(RELATED + b"  - {kind: entailment, source: stolen, targets: [stolen]}\n", "desk.yaml").findings
+    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "self_reference", 12)
+
+
+def test_a_long_circle_is_told_in_full_and_a_thousand_links_are_no_matter() -> None:
+    guidelines = "".join(f"  - {{id: g{n}, condition: c}}\n" for n in range(1_000))
+    chain = "".join(f"  - {{kind: priority, source: g{n}, targets: [g{n + 1}]}}\n" for n in range(999))
+    head = "agent: desk\nprofile: {name: A}\nguidelines:\n"
+    assert parse(f"{head}{guidelines}relationships:\n{chain}".encode(), "f").findings == ()
+    closed = f"{head}{guidelines}relationships:\n{chain}  - {{kind: priority, source: g2, targets: [g0]}}\n"
+    (found,) = complaints(closed.encode())
+    assert found[1] == "priority_circle"
+    assert "g0 → g1 → g2 → g0" in found[2]
