@@ -133,19 +133,21 @@ relationships:
 @pytest.mark.parametrize(
     ("lines", "line", "rule"),
     [
-        (b"  - {kind: priority, source: stolen, targets: [card-lots]}\n", 12, "unknown_reference"),
-        (b"  - {kind: priority, source: tag:card, targets: [card-lost]}\n", 12, "unknown_reference"),
-        (b"  - {kind: dependency, source: stolen, targets: [any:cash]}\n", 12, "unknown_reference"),
-        (b"  - {kind: dependency, source: stolen, targets: [journey:none]}\n", 12, "unknown_reference"),
-        (b"  - {kind: dependency, source: stolen, targets: []}\n", 12, "too_short"),
-        (b"  - {kind: likes, source: stolen, targets: [card-lost]}\n", 12, "enum"),
-        (b"  - {kind: priority, source: 'a b', targets: [card-lost]}\n", 12, "string_pattern_mismatch"),
-        (b"  - {kind: disambiguation, source: stolen, targets: [card-lost]}\n", 12, "single_target"),
-        (b"  - {kind: disambiguation, source: card-lost, targets: [stolen, card-lost]}\n", 12, "bad_head"),
+        (b"  - {kind: priority, source: stolen, targets: [card-lots]}\n", 13, "unknown_reference"),
+        (b"  - {kind: priority, source: tag:card, targets: [card-lost]}\n", 13, "unknown_reference"),
+        (b"  - {kind: dependency, source: stolen, targets: [any:cash]}\n", 13, "unknown_reference"),
+        (b"  - {kind: dependency, source: stolen, targets: [journey:none]}\n", 13, "unknown_reference"),
+        (b"  - {kind: dependency, source: stolen, targets: []}\n", 13, "too_short"),
+        (b"  - {kind: likes, source: stolen, targets: [card-lost]}\n", 13, "enum"),
+        (b"  - {kind: priority, source: 'a b', targets: [card-lost]}\n", 13, "string_pattern_mismatch"),
+        (b"  - {kind: disambiguation, source: stolen, targets: [card-lost]}\n", 13, "single_target"),
+        (b"  - {kind: disambiguation, source: card-lost, targets: [stolen, card-lost]}\n", 13, "bad_head"),
         (
-            b"  - {kind: priority, source: stolen, targets: [card-lost]}\n"
-            b"  - {kind: priority, source: card-lost, targets: [stolen]}\n",
-            13,
+            (
+                b"  - {kind: priority, source: stolen, targets: [card-lost]}\n"
+                b"  - {kind: priority, source: card-lost, targets: [stolen]}\n"
+            ),
+            14,
             "priority_circle",
         ),
     ],
@@ -161,7 +163,7 @@ def test_an_unknown_reference_is_met_with_the_nearest_known_one() -> None:
 
 def test_a_reference_to_oneself_is_a_warning() -> None:
     (finding,) = parse(RELATED + b"  - {kind: entailment, source: stolen, targets: [stolen]}\n", "desk.yaml").findings
-    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "self_reference", 12)
+    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "self_reference", 13)
 
 
 def test_a_long_circle_is_told_in_full_and_a_thousand_links_are_no_matter() -> None:
