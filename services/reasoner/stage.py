@@ -114,6 +114,7 @@ class Reasoning:
             temperature=self._settings.temperature,
             output_tokens_max=min(_tokens_needed(task), self._settings.output_tokens_max),
             check=lambda answer: complaint(task, answer),
+            request_id=turn.id,
         )
         if answered.attempts > 1:
             self._metrics.resampled.inc()

@@ -113,6 +113,7 @@ class Verifying:
             temperature=self._settings.temperature,
             output_tokens_max=self._settings.output_tokens_max,
             check=query.check,
+            request_id=turn.id,
         )
         account.usage += answered.usage
         account.model = answered.model

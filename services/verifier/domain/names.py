@@ -1,16 +1,18 @@
 """
 Proper names: capitalised words that do not begin a sentence.
 
-Where a language capitalises its nouns (German) or a text its titles, capitals say nothing; such a text has no names
-here, and its claims are left to the blind check.
+Where a language capitalises its nouns (German), capitals say nothing; a text that does not read as English has no names
+here when many of its words are capitalised, and its claims are left to the blind check.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
-from shared.arq.wording import words
+from shared.arq.wording import FUNCTION_WORDS, words
 
 CAPITALS_SHARE_MAX = 0.25
+FUNCTION_SHARE_MIN = 0.2
+"""English text has at least this share of English function words; German has some of them by chance."""
 WORDS_MIN = 8
 """In a text of fewer words that can be capitalised, the share says nothing, and capitals count."""
 _ENDS: Final = ".!?:;\n"
@@ -31,9 +33,8 @@ def names_in(text: str) -> list[str]:
                 if alphabetic.isupper():
                     names.extend(word.removesuffix("'s") for word in said if word.isalpha() or "'" in word)
             begins = chunk[-1] in _ENDS or (begins and not alphabetic)
-    if candidates >= WORDS_MIN and len(names) > CAPITALS_SHARE_MAX * candidates:
-        return []
-    return names
+    capitalises = candidates >= WORDS_MIN and len(names) > CAPITALS_SHARE_MAX * candidates
+    return [] if capitalises and not _is_english(text) else names
 
 
 def foreign_names(text: str, facts: Iterable[str], known: frozenset[str]) -> list[str]:
@@ -43,3 +44,8 @@ def foreign_names(text: str, facts: Iterable[str], known: frozenset[str]) -> lis
         return []
     standing = known.union(*({word.removesuffix("'s") for word in words(fact)} for fact in facts))
     return [name for name in names if name not in standing]
+
+
+def _is_english(text: str) -> bool:
+    said = words(text)
+    return sum(word in FUNCTION_WORDS for word in said) >= FUNCTION_SHARE_MIN * len(said)
