@@ -43,7 +43,11 @@ class HttpModel:
 
     async def complete(self, request: Request) -> Completion:
         """One attempt; see `LanguageModel.complete`. Also raises InvalidAnswer (oversized)."""
-        answer = await self._endpoint.post(self._wire.payload(request, self._settings), deadline=request.deadline)
+        answer = await self._endpoint.post(
+            self._wire.payload(request, self._settings),
+            deadline=request.deadline,
+            request_id=request.request_id,
+        )
         reading = self._wire.read(answer, request, self._settings.model)
         if reading.estimated and not self._told_estimate:
             self._told_estimate = True

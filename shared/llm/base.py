@@ -33,7 +33,8 @@ class Request:
     One model call.
 
     `purpose` is a bounded label (`match`, `draft`, `verify` …). `deadline` is in the event loop's clock
-    (`asyncio.get_running_loop().time()`), seconds. `tenant` chooses the budget that pays; it never reaches the model.
+    (`asyncio.get_running_loop().time()`), seconds. `tenant` chooses the budget that pays; it never reaches the
+    model. `request_id` names the work that the call is for (a turn) in the endpoint's logs.
     """
 
     purpose: str
@@ -44,6 +45,7 @@ class Request:
     deadline: float
     temperature: float = 0.1
     output_tokens_max: int = 4_096
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

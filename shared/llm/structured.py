@@ -70,6 +70,7 @@ async def ask(
     temperature: float = 0.1,
     output_tokens_max: int = 4_096,
     check: Callable[[Answer], str | None] | None = None,
+    request_id: str = "",
 ) -> Answered[Answer]:
     """
     The model's answer to *blueprint*, valid by its schema and by *check* (which returns a complaint, or None).
@@ -91,6 +92,7 @@ async def ask(
         deadline=deadline,
         temperature=temperature,
         output_tokens_max=output_tokens_max,
+        request_id=request_id,
     )
     spent = Usage()
     attempt = 0

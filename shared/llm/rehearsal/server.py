@@ -116,7 +116,7 @@ class RehearsalServer:
         delay = self._settings.base_latency_seconds + output_tokens * self._settings.seconds_per_output_token
         if delay:
             await asyncio.sleep(delay)
-        self._count(body)
+        self._count(request.headers.get("x-client-request-id", "").encode() + body)
         return _json(_completion(question, reply, output_tokens))
 
     def _draw_fault(self, body: bytes) -> HttpFault | None:

@@ -28,8 +28,8 @@ def body(**changes):
     }
 
 
-async def post(session, url, document):
-    async with session.post(f"{url}/chat/completions", data=json.dumps(document)) as response:
+async def post(session, url, document, **headers):
+    async with session.post(f"{url}/chat/completions", data=json.dumps(document), headers=headers) as response:
         return response.status, dict(response.headers), await response.json()
 
 
@@ -147,5 +147,6 @@ async def test_repeated_calls_are_counted_apart(session):
     async with RehearsalServer(RehearsalSettings(), rules={}) as server:
         for document in (body(), body(temperature=0.2), body()):
             await post(session, server.url, document)
+        await post(session, server.url, body(), **{"x-client-request-id": "another turn"})
         async with session.get(server.url.removesuffix("/v1") + "/stats") as response:
-            assert await response.json() == {"calls": 3, "repeated": 1}
+            assert await response.json() == {"calls": 4, "repeated": 1}
