@@ -394,7 +394,7 @@ class ConcurrentStage:
             except Retryable as error:
                 attempt += 1
                 if attempt == 1:
-                    _log.warning(f"cannot {aim} yet; trying again until it works", stage=self._name, error=str(error))
+                    _log.warning("not possible yet; trying until it is", aim=aim, stage=self._name, error=str(error))
                 await _unless(stop, asyncio.sleep(self._backoff.wait_seconds(attempt, error)))
         return False
 
