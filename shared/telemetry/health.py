@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable
 
 LIVENESS_LIMIT_SECONDS = 60.0
+LOOP = "loop"
 
 
 class Health:
     """
     The state behind the probes; written by the event loop, read by the telemetry server's threads.
 
-    The main loop beats on each of its rounds, also when it has nothing to fetch or holds back by backpressure: whoever
-    waits on purpose is alive. Creation counts as the first beat, so a start that hangs turns red too.
+    Every loop whose standstill would be the process's beats on each of its rounds, under a name of its own: `loop` is
+    the event loop itself. It beats also when it has nothing to fetch or holds back by backpressure: whoever waits on
+    purpose is alive. From its first beat on a part must go on beating, until it is forgotten. Creation counts as the
+    first beat of `loop`, so a start that hangs turns red too.
 
     *clock* is monotonic, in seconds.
     """
@@ -28,16 +31,22 @@ class Health:
         self.ready = False
         """Whether the process takes part: its group joined (be it without a partition), its producer connected."""
         self._clock = clock
-        self._beaten_at = clock()
+        self._beaten_at = {LOOP: clock()}
 
-    def beat(self) -> None:
-        """Tell that the main loop has come round."""
-        self._beaten_at = self._clock()
+    def beat(self, part: str = LOOP) -> None:
+        """Tell that *part* has come round."""
+        self._beaten_at[part] = self._clock()
 
-    def silent_seconds(self, now: float | None = None) -> float:
-        """How long ago the last beat was."""
-        return (self._clock() if now is None else now) - self._beaten_at
+    def forget(self, part: str) -> None:
+        """Expect no more beats of *part*: it has ended on purpose."""
+        self._beaten_at.pop(part, None)
+
+    def silence(self, now: float | None = None) -> tuple[str, float]:
+        """The part that has been silent for longest, and for how many seconds; *now* is in the clock's time."""
+        # A copy in one step: the event loop may add a part while a probe's thread looks.
+        part, beaten_at = min(self._beaten_at.copy().items(), key=lambda item: item[1])
+        return part, (self._clock() if now is None else now) - beaten_at
 
     def alive(self, now: float | None = None) -> bool:
-        """Whether the last beat is no older than `limit_seconds`; *now* is in the clock's time."""
-        return self.silent_seconds(now) <= self.limit_seconds
+        """Whether every part's last beat is no older than `limit_seconds`; *now* is in the clock's time."""
+        return self.silence(now)[1] <= self.limit_seconds

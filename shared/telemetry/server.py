@@ -39,9 +39,8 @@ class TelemetryServer:
     `start`.
 
     * `/metrics`: Prometheus text, or OpenMetrics where the scraper asks for it.
-    * `/healthz`: 200 while the main loop beats, 503 once it has been silent for longer than `health.limit_seconds`; the
-    first
-      such answer logs the stack of the thread that called `start`, which shows where the loop hangs.
+    * `/healthz`: 200 while all parts of *health* beat, 503 once one has been silent for longer than its limit; the
+      first such answer logs the stack of the thread that called `start`, which shows where the loop hangs.
     * `/readyz`: 200 while `health.ready`, else 503.
 
     Collectors in *registry* are read from a thread: they must not touch what only the event loop may.
@@ -127,16 +126,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         log.debug("a telemetry request broke off", error=repr(sys.exception()))
 
-    def alive(self) -> bool:
-        """Whether the main loop makes progress; logs once per silence where the watched thread stands."""
-        silent_seconds = self.health.silent_seconds()
-        alive = silent_seconds <= self.health.limit_seconds
-        if not alive and not self._told:
+    def complaint(self) -> str:
+        """Which part makes no progress; empty if all do. Logs once per silence where the watched thread stands."""
+        part, seconds = self.health.silence()
+        stuck = seconds > self.health.limit_seconds
+        if stuck and not self._told:
             frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - documented for this very use
             stack = "".join(traceback.format_stack(frame)) if frame else "the thread has ended"
-            log.error("the main loop makes no progress", silent_seconds=round(silent_seconds, 1), stack=stack)
-        self._told = not alive
-        return alive
+            log.error("no progress", part=part, silent_seconds=round(seconds, 1), stack=stack)
+        self._told = stuck
+        return f"{part} has made no progress for {seconds:.0f} s" if stuck else ""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -151,9 +150,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 encode, content_type = choose_encoder(self.headers.get("Accept", ""))
                 self._answer(HTTPStatus.OK, encode(self.server.registry), content_type)
             case "/healthz":
-                alive = self.server.alive()
-                limit = self.server.health.limit_seconds
-                self._probe(alive, "alive" if alive else f"the main loop has made no progress for over {limit:g} s")
+                complaint = self.server.complaint()
+                self._probe(not complaint, complaint or "alive")
             case "/readyz":
                 ready = self.server.health.ready
                 self._probe(ready, "ready" if ready else "not ready: the group is not joined, or the process stops")

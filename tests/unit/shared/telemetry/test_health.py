@@ -26,7 +26,30 @@ def test_a_beat_revives():
     assert not health.alive()
     health.beat()
     assert health.alive()
-    assert health.silent_seconds() == 0.0
+    assert health.silence() == ("loop", 0.0)
+
+
+def test_one_silent_part_is_enough_and_is_named():
+    """An event loop that turns while its consumer hangs is no living process."""
+    clock = Clock()
+    health = Health(limit_seconds=60.0, clock=clock)
+    health.beat("fetch")
+    clock.now += 61
+    health.beat()
+
+    assert not health.alive()
+    assert health.silence() == ("fetch", 61.0)
+
+
+def test_a_part_that_ended_on_purpose_is_not_missed():
+    clock = Clock()
+    health = Health(limit_seconds=60.0, clock=clock)
+    health.beat("fetch")
+    health.forget("fetch")
+    health.forget("never known")
+    clock.now += 60
+
+    assert health.alive()
 
 
 def test_a_process_is_not_ready_until_it_says_so():
