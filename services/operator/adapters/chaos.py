@@ -114,7 +114,7 @@ async def _torment(state: _Run, publishing: asyncio.Task[int]) -> None:
     state.report("one kill, measured")
     state.measured_kill = await state.monkey.kill_one()
     await asyncio.sleep(plan.quiet_seconds)
-    if state.stack.nodes is not None and len(state.stack.nodes.status()) > 1:
+    if state.stack.nodes is not None and len(state.stack.nodes.numbers) > 1:
         state.report("a broker dies, measured")
         state.measured_node = await state.monkey.kill_node(state.stack.nodes, down_seconds=plan.broker_down_seconds)
         await asyncio.sleep(plan.quiet_seconds * 2)

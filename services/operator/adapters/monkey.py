@@ -49,7 +49,7 @@ class Monkey:
 
     async def kill_node(self, nodes: LocalKafka, *, down_seconds: float) -> Fault:
         """SIGKILL a broker node drawn at random and start it again after *down_seconds*."""
-        node = self.source.choice(nodes.status()).node
+        node = self.source.choice(nodes.numbers)
         fault = Fault("kill -9 of a broker", f"node {node}", time.time())
         self.faults.append(fault)
         await asyncio.to_thread(nodes.kill, node)

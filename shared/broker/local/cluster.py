@@ -96,6 +96,11 @@ class LocalKafka:
         """host:port of every node, for clients."""
         return ",".join(self._address(node.number) for node in self._nodes)
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of its nodes."""
+        return tuple(node.number for node in self._nodes)
+
     def up(self) -> None:
         """
         Lay out, format and start what is not there yet; return when every node answers.
