@@ -13,13 +13,18 @@ from services.verifier.domain.blueprints import CrossCheck
 from services.verifier.domain.claims import Piece
 from services.verifier.domain.gate import replaced, source_value
 from services.verifier.domain.values import Value, standing_forms, stands, values_in
-from shared.arq.wording import content_set, negations, reads_english
+from shared.arq.wording import content_set, negations, reads_english, stem
 from shared.events.claims import Judge, Verdict
 from shared.events.turns import Adherence, FactRecord, GuidelineVerdict
 from shared.playbook.model import Guideline
 
 SHARED_WORDS_MIN = 0.25
 """Share of a claim's words of content that its facts must have before a model's `supported` counts."""
+
+NOVEL_WORDS_MAX = 1
+"""Words of its own that a claim may have when code takes it for supported by its value alone."""
+_STRONG_WORDS = "always all any every everyone free guaranteed instantly immediately unlimited automatically forever"
+_STRONG = frozenset(stem(word) for word in _STRONG_WORDS.split())
 
 
 def by_code(piece: Piece, answer: Grounded) -> Piece:
@@ -37,7 +42,7 @@ def by_code(piece: Piece, answer: Grounded) -> Piece:
         return piece.judged(Verdict.CONTRADICTED, Judge.CODE, "other_value", restored=restored, hint=_told(answer))
     if content_set(text) <= content_set(answer.quote) and negations(text) == negations(answer.quote):
         return piece.judged(Verdict.SUPPORTED, Judge.CODE, "words_stand_in_quote")
-    if stated and _agree(stated, answer) and negations(text) == negations(answer.quote):
+    if stated and _agree(stated, answer) and not _adds(piece, answer):
         return piece.judged(Verdict.SUPPORTED, Judge.CODE, "value_answered")
     return piece
 
@@ -98,6 +103,16 @@ def _agree(stated: Sequence[Value], answer: Grounded) -> bool:
     """Whether all values of the claim stand in the quoted words, and one of them is the answer."""
     in_quote, in_answer = standing_forms(answer.quote), standing_forms(answer.answer)
     return all(stands(value, in_quote) for value in stated) and any(stands(value, in_answer) for value in stated)
+
+
+def _adds(piece: Piece, answer: Grounded) -> bool:
+    """
+    Whether the claim says more than its value: words that neither the fact nor the question has, or a turned
+    meaning.
+    """
+    text = piece.segment.text
+    novel = content_set(text) - content_set(answer.fact) - content_set(piece.segment.open_question)
+    return len(novel) > NOVEL_WORDS_MAX or bool(novel & _STRONG) or negations(text) != negations(answer.quote)
 
 
 def _has_ground(piece: Piece, facts: Mapping[str, FactRecord]) -> bool:

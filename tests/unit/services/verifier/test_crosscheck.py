@@ -30,6 +30,8 @@ def answered(quote, answer="", status="answered"):
     ("text", "answer", "verdict", "reason"),
     [
         ("You pay 4.50 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "supported", "value_answered"),
+        ("You pay 4.50 euros and get a dog.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
+        ("You always get 4.50 euros.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
         ("You pay 5 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "contradicted", "other_value"),
         ("It is kept in euros.", answered("is kept in euros"), "supported", "words_stand_in_quote"),
         ("It is not kept in euros.", answered("is kept in euros"), "unchecked", ""),

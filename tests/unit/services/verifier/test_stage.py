@@ -56,7 +56,7 @@ async def test_what_repeats_its_fact_leaves_without_a_call(verifying, claim, soc
 
 async def test_a_paraphrase_costs_one_blind_call(verifying, claim, answers):
     run = verifying(answers(FEE_ANSWER))
-    finished = await run(claim("You pay €4.50 each month.", open_question="What does the account cost?"))
+    finished = await run(claim("You pay €4.50 a month.", open_question="What does the account cost?"))
     assert finished.result is FinishResult.VERIFIED
     assert run.purposes == ["verify"]
     assert finished.verification.spent.calls == 1
@@ -94,10 +94,10 @@ async def test_an_invention_beside_a_good_claim_is_left_out(verifying, claim, an
 
 async def test_the_only_claim_is_written_anew_and_only_it_is_checked_again(verifying, claim, social, script, answers):
     run = verifying(
-        script(verify=[answers(("none", "", "")), answers(FEE_ANSWER)], edit=edit("You pay 4.50 euros every month."))
+        script(verify=[answers(("none", "", "")), answers(FEE_ANSWER)], edit=edit("You pay 4.50 euros a month."))
     )
     finished = await run(social(), claim("You may bring a dog."))
-    assert finished.text == "Thanks for asking! You pay 4.50 euros every month."
+    assert finished.text == "Thanks for asking! You pay 4.50 euros a month."
     assert run.purposes == ["verify", "edit", "verify"]
     [verdict] = finished.verification.claims
     assert (verdict.draft_verdict, verdict.final_verdict, verdict.correction) == (
