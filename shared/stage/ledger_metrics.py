@@ -1,0 +1,36 @@
+"""
+What a ledger stage measures beside what every stage does.
+"""
+
+from prometheus_client import CollectorRegistry
+
+from shared.stage.metrics import StageMetrics
+
+GROUP_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+RESTORE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class LedgerMetrics(StageMetrics):
+    """
+    The metrics of one ledger stage in one process. `queue` is observed once a fetch and task, of its oldest
+    record.
+    """
+
+    def __init__(self, registry: CollectorRegistry, stage: str) -> None:
+        super().__init__(registry, stage)
+        # Keys and bytes of committed state over the tasks owned. They grow with open conversations; a steady rise
+        # beyond that is state that nobody deletes.
+        self.state_keys = self._gauge("holdfast_ledger_state_keys", "Keys with a state, in the tasks owned.")
+        self.state_bytes = self._gauge(
+            "holdfast_ledger_state_bytes", "Bytes of keys and encoded states, in the tasks owned."
+        )
+        # Keys that wait to be woken.
+        self.timers = self._gauge("holdfast_ledger_timers", "Keys with a due time, in the tasks owned.")
+        # From the start of an assignment's fencing until its records are read. High: the changelog is long; compact
+        # it harder.
+        self.restore_duration = self._histogram(
+            "holdfast_ledger_restore_duration_seconds", "Fencing and restoring one task.", RESTORE_BUCKETS
+        )
+        # Inputs a transaction: near its bound, the broker is the bottleneck and group commit is at its end.
+        self.group_inputs = self._histogram("holdfast_ledger_group_inputs", "Inputs in one transaction.", GROUP_BUCKETS)
+        self.wakes = self._counter("holdfast_ledger_wakes", "Due timers whose effect is committed.")

@@ -1,0 +1,90 @@
+"""
+What follows when a ledger task fails: wait and open it again, or stop the process. Pure but for the jitter of the
+waits.
+"""
+
+from collections import deque
+
+from shared.errors import Fatal, Retryable
+from shared.stage.errors import OwnershipLost
+from shared.stage.fold import InputFailedError
+from shared.stage.retry import Backoff
+from shared.stage.settings import StageSettings
+
+
+class Restarts:
+    """The unexpected errors of a process: a few close a task each, more stop the process."""
+
+    def __init__(self, stage: str, settings: StageSettings) -> None:
+        self._stage = stage
+        self._max = settings.restarts_max
+        self._window_seconds = settings.restarts_window_seconds
+        self._at: deque[float] = deque()
+
+    def count(self, error: Exception, now: float) -> None:
+        """
+        Count *error*, at *now* in monotonic seconds.
+
+        Raises:
+            Fatal: it was one too many.
+
+        """
+        self._at.append(now)
+        while self._at[0] < now - self._window_seconds:
+            self._at.popleft()
+        if len(self._at) > self._max:
+            raise Fatal(
+                f"{self._stage} met {len(self._at)} unexpected errors within {self._window_seconds:g} s; the last one: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+class Tenure:
+    """What is remembered of an owned task from one opening to the next."""
+
+    def __init__(self, settings: StageSettings, restarts: Restarts) -> None:
+        self.condemned: str | None = None
+        """The record to dead-letter, whatever the ledger raises at it."""
+        self._settings = settings
+        self._restarts = restarts
+        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds)
+        # A former owner that has not heard of the rebalance must have time to, before it fences the new one in turn.
+        self._takeover = Backoff(settings.ledger_takeover_wait_seconds, 10 * settings.ledger_takeover_wait_seconds)
+        self._failed_at: str | None = None
+        self._attempt = 0
+
+    def committed(self) -> None:
+        """A transaction went well."""
+        self._attempt = 0
+
+    def wait_after(self, error: Exception, now: float) -> float:
+        """
+        How many seconds to wait before the task is opened again, after *error* closed it at *now* (monotonic seconds).
+
+        Raises:
+            Fatal: it must not be opened again.
+
+        """
+        if isinstance(error, Fatal):
+            raise error
+        if isinstance(error, InputFailedError):
+            self._blame(error)
+            return 0.0
+        self._attempt += 1
+        if isinstance(error, OwnershipLost):
+            return self._takeover.wait_seconds(self._attempt)
+        if isinstance(error, Retryable):
+            return self._backoff.wait_seconds(self._attempt, error)
+        self._restarts.count(error, now)
+        return self._backoff.wait_seconds(self._attempt)
+
+    def _blame(self, error: InputFailedError) -> None:
+        again, self._failed_at = error.where == self._failed_at, error.where
+        if not again:
+            return
+        if self._settings.ledger_failed_input == "stop" or error.where == self.condemned:
+            raise Fatal(
+                f"{error}. It failed there before, from the committed state: mend the ledger and start again, or set "
+                "HOLDFAST_STAGE_LEDGER_FAILED_INPUT=dead_letter to send such records to dead.letters."
+            ) from error
+        self.condemned = error.where
