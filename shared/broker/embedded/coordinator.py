@@ -52,6 +52,8 @@ class Groups:
         """Commit offsets outside a transaction; the answer per partition."""
         if not name:
             return dict.fromkeys(offsets, Code.INVALID_GROUP_ID)
+        if name not in self._groups and generation >= 0:
+            return dict.fromkeys(offsets, Code.ILLEGAL_GENERATION)
         answer = {tp: self._offset_complaint(tp, metadata) for tp, (_, metadata) in offsets.items()}
         accepted = {tp: (offset, metadata or "") for tp, (offset, metadata) in offsets.items() if not answer[tp]}
         code = self.get(name).commit(member_id, generation, accepted)
