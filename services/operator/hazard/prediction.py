@@ -35,6 +35,7 @@ class Prediction:
 
     model: Model
     parameters: dict[str, float]
+    parameter_intervals: dict[str, tuple[float, float]]
     log_score: float
     gain: float
     gain_interval: tuple[float, float]
@@ -137,7 +138,8 @@ def _predictions(layout: Layout, lengths: Floats, sums: Floats, drawn: Floats) -
     for model in MODELS:
         best = fitted(model, layout, total[:, : layout.columns], refine=True)
         chances = best.chances(lengths)
-        chances_drawn = fitted(model, layout, drawn[:, : layout.columns], refine=False).chances(lengths)
+        redone = fitted(model, layout, drawn[:, : layout.columns], refine=False)
+        chances_drawn = redone.chances(lengths)
         score, score_drawn = outcomes.score(chances), outcomes_drawn.score(chances_drawn)
         if model == "constant":
             base, base_drawn = score, score_drawn
@@ -146,6 +148,7 @@ def _predictions(layout: Layout, lengths: Floats, sums: Floats, drawn: Floats) -
             Prediction(
                 model=model,
                 parameters={name: float(value[0]) for name, value in best.parameters.items()},
+                parameter_intervals={name: percentile_interval(value) for name, value in redone.parameters.items()},
                 log_score=float(score[0]),
                 gain=float((score - base)[0]),
                 gain_interval=percentile_interval(score_drawn - base_drawn),

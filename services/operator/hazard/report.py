@@ -17,7 +17,7 @@ from services.operator.hazard.discrete import ConstantHazardTest, constant_hazar
 from services.operator.hazard.firstfailure import all_right, first_failures, risk_sets
 from services.operator.hazard.frailty import FrailtyComparison, compare
 from services.operator.hazard.noise import Audit, Corrected, correct, lay_over
-from services.operator.hazard.prediction import OutOfSample, out_of_sample
+from services.operator.hazard.prediction import OutOfSample, border, out_of_sample
 from services.operator.hazard.records import AuditLabel
 from services.operator.hazard.recovery import Mending, TwoState, chain, mending
 from services.operator.hazard.survival import (
@@ -121,10 +121,13 @@ def analyse(
     """
     The report on *answers*.
 
-    *short_max* is the border between short and long answers, in claims; without it the longest quarter is long. *draws*
+    *short_max* is the border between short and long answers, in claims, the same for all series; without it the longest
+    quarter of all answers is long. *draws*
     resamples are made from *seed*. *on_step* is told what is being computed.
     """
     rng = np.random.default_rng(seed)
+    if short_max is None and len(answers):
+        short_max = border(answers.claims)
     present = [name for number, name in enumerate(answers.arms) if (answers.arm == number).any()]
     unmatched = lay_over(answers, labels).unmatched
     arms = [

@@ -84,7 +84,7 @@ PROCESSES: dict[str, Process] = {
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """Answers (A) of up to K claims: what is true, flagged and sent (A×K), and to which conversation and arm they belong."""
+    """Answers (A) of up to K claims: what is true, flagged and sent (A×K), and the conversation and arm of each."""
 
     process: Process
     wrong: Booleans
