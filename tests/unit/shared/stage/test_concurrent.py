@@ -1,0 +1,620 @@
+"""The concurrent stage on the broker in memory, in virtual time."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shared.errors import Fatal, Invalid, Retryable
+from shared.stage.base import Output
+from shared.stage.concurrent import ConcurrentStage
+from shared.stage.errors import OwnershipLost
+from shared.stage.memory import MemoryBroker
+from shared.stage.ports import Committed, Position
+from shared.stage.settings import StageSettings
+from shared.telemetry.health import Health
+
+PARTITIONS = {"in": 2, "in2": 2, "watched": 2, "out": 2, "dead.letters": 2}
+
+
+class Echo:
+    """Copies its input to `out` after `seconds`; notes what happens to it."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+        self.observed, self.begun, self.cancelled, self.known = [], [], [], []
+        self.raising = {}
+        self.peak = self.running = 0
+
+    def observe(self, record):
+        self.observed.append((record.topic, record.value))
+
+    async def handle(self, record):
+        self.begun.append(record.value)
+        self.running += 1
+        self.peak = max(self.peak, self.running)
+        try:
+            await asyncio.sleep(self.seconds)
+            errors = self.raising.get(record.value)
+            if errors:
+                raise errors.pop(0) if isinstance(errors, list) else errors
+        except asyncio.CancelledError:
+            self.cancelled.append(record.value)
+            raise
+        finally:
+            self.running -= 1
+        return [Output("out", record.key, record.value)]
+
+    def acknowledged(self, record):
+        self.known.append(record.value)
+
+
+class World:
+    """A broker, and stages that are started on it."""
+
+    def __init__(self, registry_metrics, **settings):
+        self.broker = MemoryBroker(PARTITIONS, clock=asyncio.get_running_loop().time)
+        self.metrics = registry_metrics
+        self.settings = StageSettings(**settings)
+
+    def put(self, *values, key=b"k", topic="in", partition=0):
+        for value in values:
+            self.broker.append(Output(topic, key, value), partition)
+
+    def out(self, topic="out"):
+        return [record.value for record in self.broker.records(topic)]
+
+    def committed(self, topic="in", partition=0):
+        return self.broker.committed("stage").get(Position(topic, partition))
+
+    @asynccontextmanager
+    async def stage(self, handler, *, inputs=("in",), watches=(), client=None, health=None):
+        stage = ConcurrentStage(
+            "stage",
+            client or self.broker.connect(),
+            handler,
+            inputs=inputs,
+            watches=watches,
+            settings=self.settings,
+            metrics=self.metrics,
+            health=health,
+            clock=self.broker.clock,
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(stage.run(stop))
+        running.stop = stop.set
+        try:
+            yield running
+        finally:
+            stop.set()
+            await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
+
+
+@pytest.fixture
+def simulate(virtual, metrics):
+    """Runs a scenario in virtual time: `simulate(scenario, **settings)`."""
+
+    def run(scenario, **settings):
+        async def main():
+            await scenario(World(metrics, **settings))
+
+        virtual(main())
+
+    return run
+
+
+def test_outputs_are_acknowledged_before_their_record_counts_as_done(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo()
+        async with world.stage(handler):
+            await asyncio.sleep(1)
+            assert world.out() == [b"1"]
+            assert handler.known == [b"1"]
+            assert world.committed() == Committed(1, "")
+
+    simulate(scenario)
+
+
+def test_a_key_is_worked_in_order_and_keys_at_once(simulate):
+    async def scenario(world):
+        world.put(b"a1", b"a2", key=b"a")
+        world.put(b"b1", key=b"b")
+        handler = Echo(seconds=1.0)
+        async with world.stage(handler):
+            await asyncio.sleep(1.5)
+            assert sorted(world.out()) == [b"a1", b"b1"]
+            await asyncio.sleep(1)
+            assert world.out()[-1] == b"a2"
+            assert handler.peak == 2
+
+    simulate(scenario)
+
+
+def test_a_slow_record_does_not_hold_back_what_lies_behind_it_after_a_kill(simulate):
+    """The commit names what is done beyond the slow one, so the successor repeats the slow one alone."""
+
+    async def scenario(world):
+        slow, successor = Echo(), Echo()
+        client = world.broker.connect()
+        never = asyncio.Event()
+        handle = slow.handle
+
+        async def stuck_on_the_first(record):
+            if record.value == b"slow":
+                await never.wait()
+            return await handle(record)
+
+        slow.handle = stuck_on_the_first
+        world.put(b"slow", key=b"s")
+        for number in range(100):
+            world.put(b"%d" % number, key=b"%d" % number)
+        async with world.stage(slow, client=client) as running:
+            await asyncio.sleep(5)
+            assert world.committed().offset == 0
+            client.kill()
+            running.cancel()
+            await asyncio.wait([running])
+            async with world.stage(successor):
+                await asyncio.sleep(5)
+            assert successor.begun == [b"slow"]
+            assert world.committed() == Committed(101, "")
+
+    simulate(scenario)
+
+
+def test_watched_records_are_observed_and_never_handled(simulate):
+    async def scenario(world):
+        world.put(b"w", topic="watched")
+        world.put(b"1")
+        handler = Echo()
+        async with world.stage(handler, watches=["watched"]):
+            await asyncio.sleep(1)
+            assert sorted(handler.observed) == [("in", b"1"), ("watched", b"w")]
+            assert handler.begun == [b"1"]
+            assert world.committed("watched") == Committed(1, "")
+
+    simulate(scenario)
+
+
+def test_a_record_is_observed_before_its_turn_to_be_handled_comes(simulate):
+    async def scenario(world):
+        world.put(b"1", b"2")
+        handler = Echo(seconds=60.0)
+        async with world.stage(handler) as running:
+            await asyncio.sleep(1)
+            assert [value for _, value in handler.observed] == [b"1", b"2"]
+            assert handler.begun == [b"1"]
+            running.stop()
+
+    simulate(scenario, drain_seconds=0)
+
+
+def test_what_passes_is_tried_again_in_place_and_other_keys_go_on(simulate):
+    async def scenario(world):
+        world.put(b"a1", b"a2", key=b"a")
+        world.put(b"b1", key=b"b")
+        handler = Echo()
+        handler.raising[b"a1"] = [Retryable("busy"), Retryable("busy")]
+        async with world.stage(handler):
+            await asyncio.sleep(10)
+        assert world.out() == [b"b1", b"a1", b"a2"]
+
+    simulate(scenario)
+
+
+def test_news_of_a_key_ends_its_wait_for_the_next_attempt(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo()
+        handler.raising[b"1"] = [Retryable("busy", retry_after_seconds=1_000.0)]
+        async with world.stage(handler):
+            await asyncio.sleep(5)
+            world.put(b"2")
+            await asyncio.sleep(5)
+            assert world.out() == [b"1", b"2"]
+
+    simulate(scenario)
+
+
+def test_what_never_passes_is_dead_lettered_and_the_key_goes_on(simulate):
+    async def scenario(world):
+        world.put(b"bad", b"worse", b"good")
+        handler = Echo()
+        handler.raising[b"bad"] = Invalid("bad_body", "field x")
+        handler.raising[b"worse"] = Retryable("away")
+        async with world.stage(handler):
+            await asyncio.sleep(60)
+        assert world.out() == [b"good"]
+        assert world.out("dead.letters") == [b"bad", b"worse"]
+        assert handler.begun.count(b"worse") == 3
+        assert handler.known == [b"good"]
+        assert world.committed() == Committed(3, "")
+
+    simulate(scenario, retry_attempts_max=3)
+
+
+def test_an_output_too_large_dead_letters_its_record(simulate):
+    async def scenario(world):
+        world.put(b"1", b"2")
+        world.broker.fail("send", Invalid("output_too_large", "2 MiB"))
+        async with world.stage(Echo()):
+            await asyncio.sleep(1)
+        assert world.out() == [b"2"]
+        assert world.out("dead.letters") == [b"1"]
+
+    simulate(scenario)
+
+
+def test_a_letter_too_large_is_written_without_its_value(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        world.broker.fail("send", Invalid("output_too_large", "2 MiB"), times=2)
+        async with world.stage(Echo()):
+            await asyncio.sleep(1)
+        assert world.out("dead.letters") == [None]
+
+    simulate(scenario)
+
+
+def test_a_stage_that_rejects_everything_stops(simulate):
+    async def scenario(world):
+        world.put(*(b"%d" % number for number in range(10)))
+        handler = Echo()
+        handler.raising = {b"%d" % number: Invalid("bad_body", "x") for number in range(10)}
+        with pytest.raises(Fatal, match="rejected the last 5 records"):
+            async with world.stage(handler):
+                await asyncio.sleep(10)
+        assert len(world.out("dead.letters")) == 5
+
+    simulate(scenario, dead_letters_consecutive_max=5)
+
+
+def test_a_bug_closes_the_task_which_starts_over_and_others_are_untouched(simulate):
+    async def scenario(world):
+        world.put(b"1", b"2", b"3")
+        world.put(b"other", partition=1, key=b"o")
+        handler = Echo()
+        handler.raising[b"2"] = [ZeroDivisionError()]
+        async with world.stage(handler):
+            await asyncio.sleep(10)
+        assert world.out() == [b"1", b"2", b"3", b"other"]
+        assert handler.begun.count(b"other") == 1
+        assert handler.begun.count(b"1") == 1
+
+    simulate(scenario)
+
+
+def test_a_bug_that_repeats_stops_the_process(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo()
+        handler.raising[b"1"] = ZeroDivisionError()
+        with pytest.raises(Fatal, match="4 unexpected errors"):
+            async with world.stage(handler):
+                await asyncio.sleep(100)
+        assert world.committed() is None
+
+    simulate(scenario, restarts_max=3)
+
+
+def test_a_handler_that_cancels_itself_does_not_block_its_key(simulate):
+    async def scenario(world):
+        world.put(b"1", b"2")
+        handler = Echo()
+        handler.raising[b"1"] = [asyncio.CancelledError()]
+        async with world.stage(handler):
+            await asyncio.sleep(10)
+        assert world.out() == [b"1", b"2"]
+
+    simulate(scenario)
+
+
+def test_fatal_stops_and_commits_nothing(simulate):
+    async def scenario(world):
+        world.put(b"1", b"2")
+        handler = Echo()
+        handler.raising[b"1"] = Fatal("no key")
+        with pytest.raises(Fatal, match="no key"):
+            async with world.stage(handler):
+                await asyncio.sleep(10)
+        assert world.committed() is None
+
+    simulate(scenario)
+
+
+def test_at_most_so_many_records_are_in_flight(simulate):
+    async def scenario(world):
+        for number in range(200):
+            world.put(b"%d" % number, key=b"%d" % number)
+        handler = Echo(seconds=1.0)
+        async with world.stage(handler):
+            await asyncio.sleep(0.5)
+            assert handler.running == 20
+            await asyncio.sleep(30)
+        assert handler.peak == 20
+        assert len(world.out()) == 200
+
+    simulate(scenario, in_flight_max=20)
+
+
+def test_a_saturated_stage_goes_on_polling(simulate):
+    """A group gives up a member that does not poll; a full stage fetches nothing, but fetches."""
+
+    async def scenario(world):
+        for number in range(20):
+            world.put(b"%d" % number, key=b"%d" % number)
+        client = world.broker.connect()
+        polls = []
+        step = client.step
+
+        async def counted(operation):
+            polls.append(operation)
+            return await step(operation)
+
+        client.step = counted
+        handler = Echo(seconds=100.0)
+        async with world.stage(handler, client=client):
+            await asyncio.sleep(50)
+            assert polls.count("fetch") > 100
+            assert handler.running == 10
+
+    simulate(scenario, in_flight_max=10)
+
+
+def test_the_span_holds_a_position_back_until_its_oldest_record_is_done(simulate):
+    async def scenario(world):
+        for number in range(100):
+            world.put(b"%d" % number, key=b"%d" % number)
+        world.put(b"elsewhere", partition=1, key=b"e")
+        handler = Echo()
+        release = asyncio.Event()
+        handle = handler.handle
+
+        async def first_is_slow(record):
+            if record.value == b"0":
+                await release.wait()
+            return await handle(record)
+
+        handler.handle = first_is_slow
+        async with world.stage(handler):
+            await asyncio.sleep(5)
+            assert sorted(world.out()) == sorted([b"elsewhere", *(b"%d" % number for number in range(1, 10))])
+            release.set()
+            await asyncio.sleep(5)
+            assert len(world.out()) == 101
+
+    simulate(scenario, span_max=10)
+
+
+def test_kept_work_goes_on_through_a_rebalance_and_lost_work_is_cancelled(simulate):
+    async def scenario(world):
+        world.put(b"p0", partition=0, key=b"0")
+        world.put(b"p1", partition=1, key=b"1")
+        first, second = Echo(seconds=10.0), Echo()
+        async with world.stage(first):
+            await asyncio.sleep(1)
+            async with world.stage(second):
+                await asyncio.sleep(20)
+                assert len(first.cancelled) == len(second.begun) == 1
+                assert sorted(world.out()) == [b"p0", b"p1"]
+                assert len(first.begun) == 2
+
+    simulate(scenario)
+
+
+def test_outputs_are_held_while_ownership_is_in_doubt(simulate):
+    """A member that is slow to give up its tasks keeps the group in doubt; nothing is written until it is over."""
+
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo(seconds=2.0)
+        client = world.broker.connect()
+        async with world.stage(handler, client=client):
+            await asyncio.sleep(1)
+            bystander = world.broker.connect().group("stage", ["in"])
+
+            class Slow:
+                async def revoked(self, _tasks):
+                    await asyncio.sleep(10)
+
+                async def assigned(self, _tasks):
+                    pass
+
+            await bystander.start(Slow())
+            await asyncio.sleep(0.5)
+            world.broker.rebalance("stage")
+            await asyncio.sleep(5)
+            assert handler.running == 0
+            assert world.out() == []
+            await bystander.stop()
+            await asyncio.sleep(20)
+            assert world.out() == [b"1"]
+            assert handler.begun == [b"1"]
+
+    simulate(scenario)
+
+
+def test_a_member_that_was_given_up_and_comes_back_repeats_at_most_what_was_under_way(simulate):
+    async def scenario(world):
+        handler = Echo(seconds=0.5)
+        client = world.broker.connect()
+        async with world.stage(handler, client=client):
+            for number in range(50):
+                world.put(b"%d" % number, key=b"%d" % number)
+                await asyncio.sleep(0.1)
+                if number == 25:
+                    client.expel()
+            await asyncio.sleep(5)
+        assert set(world.out()) == {b"%d" % number for number in range(50)}
+        assert world.committed() == Committed(50, "")
+
+    simulate(scenario)
+
+
+def test_a_task_that_another_owned_meanwhile_is_not_taken_for_kept(simulate):
+    """This process missed a generation: what it has under way may be done, and its progress lies behind."""
+
+    async def scenario(world):
+        handler, other = Echo(seconds=30.0), Echo()
+        client = world.broker.connect()
+        async with world.stage(handler, client=client):
+            world.put(b"1")
+            await asyncio.sleep(1)
+            # It hears of nothing: no revocation, no new assignment, until the other has done the work and left.
+            client.groups[-1]._rejoin = lambda: None
+            client.expel()
+            async with world.stage(other):
+                await asyncio.sleep(5)
+            assert world.out() == [b"1"]
+            del client.groups[-1]._rejoin
+            await asyncio.sleep(60)
+            assert handler.cancelled == [b"1"]
+            assert world.out() == [b"1"]
+
+    simulate(scenario)
+
+
+def test_a_refused_commit_is_made_up_for(simulate):
+    async def scenario(world):
+        world.broker.fail("commit", Retryable("coordinator moves"), times=3)
+        world.put(b"1")
+        async with world.stage(Echo()):
+            await asyncio.sleep(5)
+            assert world.committed() == Committed(1, "")
+
+    simulate(scenario)
+
+
+def test_a_broken_membership_is_replaced(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo()
+        async with world.stage(handler):
+            await asyncio.sleep(1)
+            world.broker.fail("fetch", OwnershipLost("the coordination died"))
+            await asyncio.sleep(1)
+            world.put(b"2")
+            await asyncio.sleep(5)
+        assert world.out() == [b"1", b"2"]
+        assert handler.begun == [b"1", b"2"]
+
+    simulate(scenario)
+
+
+def test_a_broker_that_is_away_at_the_start_is_waited_for(simulate):
+    async def scenario(world):
+        world.broker.fail("start", Retryable("connection refused"), times=7)
+        world.put(b"1")
+        health = Health()
+        async with world.stage(Echo(), health=health):
+            assert not health.ready
+            await asyncio.sleep(100)
+            assert health.ready
+        assert world.out() == [b"1"]
+        assert not health.ready
+
+    simulate(scenario)
+
+
+def test_a_stop_while_the_broker_is_away_ends_at_once(simulate):
+    async def scenario(world):
+        world.broker.fail("start", Retryable("connection refused"), times=1_000)
+        async with world.stage(Echo()) as running:
+            await asyncio.sleep(100)
+            running.stop()
+            await asyncio.wait_for(running, 0.1)
+
+    simulate(scenario)
+
+
+def test_a_broker_that_goes_away_is_waited_for_with_outputs_in_hand(simulate):
+    async def scenario(world):
+        handler = Echo()
+        async with world.stage(handler):
+            await asyncio.sleep(1)
+            world.broker.fail("send", Retryable("not now"), times=6)
+            world.put(b"1")
+            await asyncio.sleep(100)
+        assert world.out() == [b"1"]
+        assert handler.begun == [b"1"]
+
+    simulate(scenario)
+
+
+def test_draining_finishes_what_is_under_way_and_gives_the_rest_back(simulate):
+    async def scenario(world):
+        world.put(b"a1", b"a2", key=b"a")
+        world.put(b"b1", key=b"b")
+        handler = Echo(seconds=5.0)
+        async with world.stage(handler) as running:
+            await asyncio.sleep(1)
+            running.stop()
+            await asyncio.wait_for(running, 6)
+        assert sorted(world.out()) == [b"a1", b"b1"]
+        assert handler.begun == [b"a1", b"b1"]
+        successor = Echo()
+        async with world.stage(successor):
+            await asyncio.sleep(1)
+        assert successor.begun == [b"a2"]
+
+    simulate(scenario)
+
+
+def test_draining_ends_with_its_budget(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo(seconds=1_000.0)
+        async with world.stage(handler) as running:
+            await asyncio.sleep(1)
+            running.stop()
+            await asyncio.wait_for(running, 3)
+        assert handler.cancelled == [b"1"]
+        assert world.committed() is None
+
+    simulate(scenario, drain_seconds=2)
+
+
+def test_draining_gives_back_what_waits_for_its_next_attempt(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo()
+        handler.raising[b"1"] = Retryable("busy", retry_after_seconds=1_000.0)
+        async with world.stage(handler) as running:
+            await asyncio.sleep(1)
+            running.stop()
+            await asyncio.wait_for(running, 1)
+        assert world.committed() is None
+        assert world.out("dead.letters") == []
+
+    simulate(scenario)
+
+
+def test_gaps_in_the_log_do_no_harm(simulate):
+    async def scenario(world):
+        for number in range(10):
+            world.put(b"%d" % number)
+            world.broker.skip("in", 0, offsets=number)
+        async with world.stage(Echo()):
+            await asyncio.sleep(5)
+        assert world.out() == [b"%d" % number for number in range(10)]
+
+    simulate(scenario)
+
+
+def test_a_topic_that_was_recreated_is_read_from_its_new_beginning(simulate):
+    """Its offsets lie below what was committed; taken for done, they would be skipped in silence."""
+
+    async def scenario(world):
+        world.put(*(b"old%d" % number for number in range(5)))
+        async with world.stage(Echo()):
+            await asyncio.sleep(1)
+            world.broker.recreate("in")
+            world.put(b"new0", b"new1")
+            await asyncio.sleep(5)
+        assert world.out()[5:] == [b"new0", b"new1"]
+        assert world.committed() == Committed(2, "")
+
+    simulate(scenario)
