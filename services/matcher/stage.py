@@ -5,25 +5,23 @@ The matcher's work on a turn: ask the model which guidelines apply, and hand the
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from typing import cast
 
 import structlog
 
-from services.matcher.domain import matching, prompts
-from services.matcher.domain.blueprints import match_blueprint
-from services.matcher.domain.candidates import already_applied
+from services.matcher.domain.blueprints import PlainAnswer
 from services.matcher.domain.compiled import Compiled, compiled
-from services.matcher.domain.resolving import resolve
+from services.matcher.domain.decision import Heard, decide, first_inquiry, second_inquiry
+from services.matcher.domain.inquiry import Inquiry
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
+from shared.arq.blueprint import Blueprint
 from shared.errors import Retryable
 from shared.events.envelope import Envelope
 from shared.events.topics import TURNS_FINISHED, TURNS_MATCHED
 from shared.events.turns import (
     FinishResult,
     Mark,
-    Match,
     Matching,
     Spent,
     TurnFinished,
@@ -42,12 +40,6 @@ PURPOSE = "match"
 PLAYBOOK_UNAVAILABLE = "playbook_unavailable"
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    matches: tuple[Match, ...]
-    spent: Spent
 
 
 class Matcher:
@@ -100,57 +92,50 @@ class Matcher:
         return None
 
     async def _match(self, desk: Compiled, opened: TurnOpened) -> Matching:
-        judged = await self._judge(desk, opened) if desk.candidates else _Judged((), Spent())
-        guidelines = desk.guidelines
-        policy = desk.playbook.matching.unknown_applies
-        applying = matching.taken_as_applying(judged.matches, guidelines.values(), policy)
-        resolved = resolve(desk.graph, applying, {})
-        ordered = matching.by_importance(guidelines[name] for name in resolved.active)
-        return Matching(
-            active=tuple(guideline.id for guideline in ordered),
-            matches=judged.matches,
-            resolutions=matching.resolutions(resolved),
-            candidates=len(judged.matches),
-            spent=judged.spent,
-        )
+        first = first_inquiry(desk, opened)
+        if not first.candidates and not first.underway:
+            return decide(desk, opened, ())
+        heard, spent = await self._ask(first)
+        if (second := second_inquiry(desk, heard)) is None:
+            return decide(desk, opened, (heard,)).model_copy(update={"spent": spent})
+        further, spent_further = await self._ask(second)
+        return decide(desk, opened, (heard, further)).model_copy(update={"spent": _sum(spent, spent_further)})
 
-    async def _judge(self, desk: Compiled, opened: TurnOpened) -> _Judged:
-        candidates = desk.candidates
-        applied = already_applied(candidates, opened.applied)
-        terms = prompts.mentioned(desk.glossary, opened.transcript)
-        settings = self._settings
-        remaining_seconds = self._remaining_seconds(opened)
+    async def _ask(self, inquiry: Inquiry) -> tuple[Heard, Spent]:
+        opened, settings = inquiry.opened, self._settings
+        asked = len(inquiry.candidates) + len(inquiry.states)
         try:
             answered = await ask(
                 self._model,
-                match_blueprint(len(candidates)),
-                prompts.build(desk.static, opened, applied, terms=terms),
+                cast("Blueprint[PlainAnswer]", inquiry.blueprint()),
+                inquiry.prompt(),
                 purpose=PURPOSE,
                 tenant=opened.turn.tenant,
-                deadline=asyncio.get_running_loop().time() + remaining_seconds,
+                deadline=asyncio.get_running_loop().time() + self._remaining_seconds(opened),
                 temperature=settings.temperature,
-                output_tokens_max=settings.output_tokens_base + settings.output_tokens_per_guideline * len(candidates),
-                check=partial(matching.complaint, candidates=candidates, applied=applied),
+                output_tokens_max=settings.output_tokens_base + settings.output_tokens_per_guideline * asked,
+                check=inquiry.complaint,
+                request_id=opened.turn.id,
             )
         except InvalidAnswer as error:
-            return self._unknown(desk, f"invalid_{error.kind}", error, error.usage)
+            return self._unknown(inquiry, f"invalid_{error.kind}", error, error.usage)
         except ModelRefused as error:
-            return self._unknown(desk, f"refused_{error.kind}", error, Usage())
+            return self._unknown(inquiry, f"refused_{error.kind}", error, Usage())
         except ModelUnavailable as error:
             if self._remaining_seconds(opened) > (error.retry_after_seconds or 0):
                 raise
-            return self._unknown(desk, f"unavailable_{error.kind}", error, Usage())
-        return _Judged(matching.verdicts(answered.answer, candidates), _spent(answered.usage, answered.model))
+            return self._unknown(inquiry, f"unavailable_{error.kind}", error, Usage())
+        return Heard(inquiry, answered.answer), _spent(answered.usage, answered.model)
 
     def _remaining_seconds(self, opened: TurnOpened) -> float:
         begun, ends = opened.turn.opened_at.timestamp(), opened.turn.deadline.timestamp()
         allowed_seconds = min((ends - begun) * self._settings.model_share, self._settings.model_wait_max_seconds)
         return begun + allowed_seconds - self._clock()
 
-    def _unknown(self, desk: Compiled, reason: str, error: Exception, usage: Usage) -> _Judged:
+    def _unknown(self, inquiry: Inquiry, reason: str, error: Exception, usage: Usage) -> tuple[Heard, Spent]:
         self._metrics.unknown.labels(reason).inc()
         log.warning("guidelines could not be judged; the playbook's policy decides", reason=reason, error=str(error))
-        return _Judged(matching.unknown(desk.candidates), _spent(usage, ""))
+        return Heard(inquiry, None), _spent(usage, "")
 
     def _marks(self, opened: TurnOpened, received_ms: int) -> tuple[Mark, ...]:
         finished_ms = round(self._clock() * 1000)
@@ -159,6 +144,15 @@ class Matcher:
 
 def _spent(usage: Usage, model: str) -> Spent:
     return Spent(calls=usage.calls, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, model=model)
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return Spent(
+        calls=one.calls + other.calls,
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        model=other.model or one.model,
+    )
 
 
 def _playbook_unavailable(opened: TurnOpened, marks: tuple[Mark, ...]) -> TurnFinished:

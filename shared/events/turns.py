@@ -120,12 +120,30 @@ class Resolution(Body):
     reason: str
 
 
+class Instruction(Body):
+    """
+    A guideline of this turn only: the step of a journey that is due, or the question that settles an ambiguity. Its
+    id has a dot, which no id in a playbook has.
+    """
+
+    id: str
+    condition: str
+    action: str
+    tool: str = ""
+
+
 class Matching(Body):
     """The matcher's part of a turn's record."""
 
     active: tuple[str, ...] = Field(description="ids of the guidelines that apply, most important first")
     matches: tuple[Match, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
+    instructions: tuple[Instruction, ...] = Field(
+        (), description="what `active` names beside the playbook's guidelines"
+    )
+    journeys: dict[str, JourneyPosition] | None = Field(
+        None, description="the positions after this turn, if its reply is sent; where they change"
+    )
     candidates: int = Field(0, description="guidelines that were asked about")
     spent: Spent = Spent()
 

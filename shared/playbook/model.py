@@ -71,8 +71,56 @@ class Guideline(Part):
     track: bool = Field(default=True, description="remember that a reply performed the action")
     priority: int = Field(0, description="of the guidelines that match, only those of the highest number stay")
     composition: Composition | None = None
+    journey: Name | None = Field(None, description="it applies only while this journey is under way")
     tags: tuple[Name, ...] = ()
     labels: tuple[Name, ...] = Field((), description="copied to the record of a turn in which it is active")
+
+
+END = "end"
+"""Where a transition leads that ends its journey."""
+
+
+class StateKind(StrEnum):
+    """
+    What happens in a journey's state: something is said (chat), a tool is used (tool), or only the way divides (fork).
+    """
+
+    CHAT = "chat"
+    TOOL = "tool"
+    FORK = "fork"
+
+
+class Transition(Part):
+    """Where a state leads, once it is completed and `when` holds; without `when`, always."""
+
+    to: Name = Field(description="a state's id, or `end`")
+    when: str = Field("", max_length=2_000)
+
+
+class State(Part):
+    """A state of a journey; one that leads nowhere is its journey's last."""
+
+    id: Name
+    kind: StateKind = StateKind.CHAT
+    action: str = Field("", max_length=4_096, description="what the agent does there")
+    tool: Name | None = Field(None, description="what a state of kind `tool` uses")
+    needs_customer: bool = Field(
+        default=False, description="completed when the customer has answered, not when the agent has spoken"
+    )
+    next: tuple[Transition, ...] = ()
+
+
+class Journey(Part):
+    """A way through a matter in several turns; it begins in its first state, when one of its conditions holds."""
+
+    id: Name
+    title: str = Field(min_length=1, max_length=200)
+    description: str = Field("", max_length=2_000)
+    conditions: tuple[Annotated[str, Field(min_length=1, max_length=2_000)], ...] = Field(min_length=1)
+    states: tuple[State, ...] = Field(min_length=1, max_length=100)
+    enabled: bool = True
+    priority: int = 0
+    tags: tuple[Name, ...] = ()
 
 
 class RelationshipKind(StrEnum):
@@ -124,6 +172,7 @@ class CannedReply(Part):
 
     id: str = Identifier
     text: str = Field(min_length=1, max_length=4_096)
+    journey: Name | None = Field(None, description="it may be used only while this journey is under way")
 
 
 class Fallbacks(Part):
@@ -198,6 +247,7 @@ class Playbook(Part):
     mode: ReasoningMode = ReasoningMode.ARQ
     composition: Composition = Composition.FLUID
     guidelines: tuple[Guideline, ...] = ()
+    journeys: tuple[Journey, ...] = ()
     relationships: tuple[Relationship, ...] = ()
     glossary: tuple[Term, ...] = ()
     facts: tuple[Fact, ...] = ()

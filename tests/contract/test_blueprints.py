@@ -13,7 +13,7 @@ from shared.arq.blueprint import Blueprint, Queries, portable
 from shared.events.claims import ReasoningMode
 
 ROOT = Path(__file__).parents[2]
-CONCLUSIONS = {"verdict", "status", "decision", "segments", "text"}
+CONCLUSIONS = {"verdict", "status", "decision", "segments", "text", "leads_to", "steps"}
 """What an answer decides. Answers of other fields alone are lists of parts, each with a conclusion of its own."""
 REASONS = {"condition", "evidence", "rationale", "reasoning", "quote", "insights", "customer_asks", "fact_ids"}
 """What it decides by."""

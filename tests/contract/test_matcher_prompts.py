@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.matcher.domain.blueprints import match_blueprint
-from services.matcher.domain.candidates import already_applied
+from services.matcher.domain.blueprints import plain_blueprint
 from services.matcher.domain.compiled import compiled
-from services.matcher.domain.prompts import build
+from services.matcher.domain.decision import first_inquiry
 from shared.events.conversation import Author
 from shared.events.turns import Applied, Turn, TurnOpened, Utterance
 from shared.playbook.loading import parse
@@ -64,10 +63,10 @@ def opened() -> TurnOpened:
 def test_the_prompt_is_as_pinned(role: str, generated: Callable[[str, str], None]) -> None:
     desk = compiled(parse(PLAYBOOK, "clinic.yaml").playbook)
     turn = opened()
-    messages = build(desk.static, turn, already_applied(desk.candidates, turn.applied)).messages()
+    messages = first_inquiry(desk, turn).prompt().messages()
     (text,) = [message.content for message in messages if message.role == role]
     generated(f"{GOLDEN}/match_guidelines_v1.{role}.txt", text + "\n")
 
 
 def test_the_schema_is_as_pinned(generated: Callable[[str, str], None]) -> None:
-    generated(f"{GOLDEN}/match_guidelines_v1.schema.json", json.dumps(match_blueprint(5).schema(), indent=2) + "\n")
+    generated(f"{GOLDEN}/match_guidelines_v1.schema.json", json.dumps(plain_blueprint(5).schema(), indent=2) + "\n")

@@ -2,76 +2,91 @@
 From the model's answer to the verdicts of a turn, and what stands for them where the model had none.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from services.matcher.domain.blueprints import Check, MatchAnswer, Reapplication
+from services.matcher.domain.blueprints import Check, FullAnswer, MatchAnswer, Reapplication
 from services.matcher.domain.candidates import Candidate, Kind
 from services.matcher.domain.resolving import Resolved
 from shared.events.turns import Match, MatchVerdict, Resolution
-from shared.playbook.model import Criticality, Guideline
+from shared.playbook.model import Criticality
 
 COMPLAINT_IDS_MAX = 5
 _RANK = {Criticality.HIGH: 0, Criticality.MEDIUM: 1, Criticality.LOW: 2}
 
 
-def complaint(answer: MatchAnswer, candidates: Sequence[Candidate], applied: Collection[str]) -> str | None:
+def complaint(
+    answer: MatchAnswer, candidates: Mapping[str, Candidate], applied: Collection[str], journeys: Collection[str]
+) -> str | None:
     """
-    What is wrong with *answer*: every candidate must be judged once, by the queries of its kind; None if that is so.
+    What is wrong with *answer*: everything asked must be judged once, by the queries of its kind; None if that is so.
 
-    A principle may also be judged among the checks: that says more than was asked for.
+    All are named by their numbers: the *candidates*, which of them are *applied* already, the *journeys*. A principle
+    may also be judged among the checks: that says more than was asked for.
     """
-    kinds = {candidate.number: candidate.kind for candidate in candidates}
-    principles = {number for number, kind in kinds.items() if kind is Kind.PRINCIPLE}
-    checks = [check.guideline for check in answer.checks]
-    judged = [number for number in checks if number not in principles]
-    return (
-        _differ("checks", judged, kinds.keys() - principles - set(applied))
+    principles = {number for number, candidate in candidates.items() if candidate.kind is Kind.PRINCIPLE}
+    heads = {number for number, candidate in candidates.items() if candidate.kind is Kind.CHOICE}
+    checks = [check.guideline for check in answer.checks if check.guideline not in principles]
+    found = (
+        _differ("checks", checks, candidates.keys() - principles - heads - set(applied))
         or _differ("reapplications", [item.guideline for item in answer.reapplications], set(applied))
         or _stray("principles", set(answer.principles) - principles)
     )
+    if found is None and isinstance(answer, FullAnswer):
+        found = _differ("choices", [item.guideline for item in answer.choices], heads)
+        found = found or _differ("journeys", [item.journey for item in answer.journeys], set(journeys))
+    return found
 
 
-def verdicts(answer: MatchAnswer, candidates: Sequence[Candidate]) -> tuple[Match, ...]:
-    """The judgement of each of *candidates*, in their order; *answer* has passed `complaint`."""
+def verdicts(answer: MatchAnswer, candidates: Mapping[str, Candidate]) -> tuple[Match, ...]:
+    """The judgement of each of *candidates* (by number), in their order; *answer* has passed `complaint`."""
     answers: tuple[Check | Reapplication, ...] = (*answer.checks, *answer.reapplications)
-    judged = {item.guideline: item for item in answers}
+    judged = {item.guideline: (item.evidence, item.verdict == "applies") for item in answers}
+    if isinstance(answer, FullAnswer):
+        judged |= {item.guideline: (item.evidence, item.verdict == "ask") for item in answer.choices}
     named = frozenset(answer.principles)
     found: list[Match] = []
-    for candidate in candidates:
-        item = judged.get(candidate.number)
-        applies = candidate.number in named if item is None else item.verdict == "applies"
-        found.append(
-            Match(
-                guideline_id=candidate.guideline.id,
-                evidence="" if item is None else item.evidence,
-                verdict=MatchVerdict.APPLIES if applies else MatchVerdict.NOT_NOW,
-            )
-        )
+    for number, candidate in candidates.items():
+        evidence, applies = judged.get(number, ("", number in named))
+        verdict = MatchVerdict.APPLIES if applies else MatchVerdict.NOT_NOW
+        found.append(Match(guideline_id=candidate.id, evidence=evidence, verdict=verdict))
     return tuple(found)
 
 
 def unknown(candidates: Iterable[Candidate]) -> tuple[Match, ...]:
     """The judgement where the model gave none."""
-    return tuple(Match(guideline_id=candidate.guideline.id, verdict=MatchVerdict.UNKNOWN) for candidate in candidates)
+    return tuple(Match(guideline_id=candidate.id, verdict=MatchVerdict.UNKNOWN) for candidate in candidates)
 
 
-def taken_as_applying(
-    matches: Iterable[Match], guidelines: Iterable[Guideline], unknown_applies: Collection[Criticality]
+def applying(
+    matches: Iterable[Match], candidates: Iterable[Candidate], unknown_applies: Collection[Criticality]
 ) -> tuple[str, ...]:
-    """The ids of what applies, counting the unknown by their criticality (the playbook's policy)."""
-    criticality = {guideline.id: guideline.criticality for guideline in guidelines}
+    """
+    The ids of what applies, counting unknown guidelines by their criticality (the playbook's policy). An unknown
+    choice is not opened, and an unknown journey not begun.
+    """
+    counted = {
+        candidate.id
+        for candidate in candidates
+        if candidate.criticality in unknown_applies and candidate.kind not in (Kind.CHOICE, Kind.BEGINNING)
+    }
     return tuple(
         match.guideline_id
         for match in matches
         if match.verdict is MatchVerdict.APPLIES
-        or (match.verdict is MatchVerdict.UNKNOWN and criticality[match.guideline_id] in unknown_applies)
+        or (match.verdict is MatchVerdict.UNKNOWN and match.guideline_id in counted)
     )
 
 
-def resolutions(resolved: Resolved) -> tuple[Resolution, ...]:
-    """The decisions of *resolved* as they stand in the turn's record, one an entity; who passed unchanged has none."""
+def resolutions(resolved: Resolved, choices: Mapping[str, str]) -> tuple[Resolution, ...]:
+    """
+    The decisions of a turn as they stand in its record, one an entity; who passed unchanged has none. *choices* are
+    the ids that an open choice stands in for, each with its head.
+    """
     active = frozenset(resolved.active)
-    return tuple(
+    opened = tuple(
+        Resolution(guideline_id=name, active=False, reason=f"ambiguous: {head}") for name, head in choices.items()
+    )
+    return opened + tuple(
         Resolution(
             guideline_id=name,
             active=name in active,
@@ -81,9 +96,11 @@ def resolutions(resolved: Resolved) -> tuple[Resolution, ...]:
     )
 
 
-def by_importance(guidelines: Iterable[Guideline]) -> tuple[Guideline, ...]:
-    """*guidelines* with the most critical first, else in the order given."""
-    return tuple(sorted(guidelines, key=lambda guideline: _RANK[guideline.criticality]))
+def by_importance(names: Iterable[str], criticality: Mapping[str, Criticality]) -> tuple[str, ...]:
+    """
+    *names* with the most critical first, else in the order given; who has no criticality of its own is of medium one.
+    """
+    return tuple(sorted(names, key=lambda name: _RANK[criticality.get(name, Criticality.MEDIUM)]))
 
 
 def _differ(name: str, given: Sequence[str], expected: Collection[str]) -> str | None:

@@ -1,13 +1,13 @@
 """
 How the rehearsal model matches guidelines: by the words that a condition shares with the newest messages.
 
-Data sections that it reads: `guidelines` ({id, kind?, when, do?}), `conversation` ({from, text, new?}), `variables`,
-`already_applied` (ids).
+Data sections that it reads: `guidelines` and `more_guidelines` ({id, kind?, when, do?, options?}), `journeys` ({id,
+path?, states}), `conversation` ({from, text, new?}), `variables`, `already_applied` (ids).
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ RESTATED_WORDS_MAX = 10
 # What conditions are about, apart from their subject: the customer, the agent, and what either does.
 _FRAME: Final = frozenset(
     terms(
-        "customer user client agent ask asks wants says mention mentions report reports need needs whether yet already anything something offers gives"
+        "customer user client agent ask asks wants says mention mentions report reports need needs whether yet already "
+        "anything something offers gives"
     ),
 )
 _ALTERNATIVE: Final = re.compile(r"\bor\b|,|;", re.IGNORECASE)
@@ -49,7 +50,7 @@ _MEANING: Final = {term: terms(group[0])[0] for group in _SYNONYMS for word in g
 
 def match(situation: Situation) -> dict[str, Any]:
     """The answer to `match_guidelines_v1`."""
-    guidelines = situation.sections.get("guidelines", [])
+    guidelines = _asked(situation.sections)
     done = frozenset(situation.sections.get("already_applied", []))
     heard = _Heard(situation.sections, [guideline["when"] for guideline in guidelines])
     checks, again, principles = [], [], []
@@ -60,9 +61,72 @@ def match(situation: Situation) -> dict[str, Any]:
             again.append(_reapplication(guideline, evidence))
         elif kind == "principle":
             principles += [number] if evidence else []
-        else:
+        elif kind != "choice":
             checks.append(_check(guideline, evidence))
     return {"checks": checks, "reapplications": again, "principles": principles}
+
+
+def match_situations(situation: Situation) -> dict[str, Any]:
+    """
+    The answer to `match_situations_v1`. A choice is open where its own words are heard and those of one option at most
+    are not decisive; a journey goes on one state each turn.
+    """
+    answer = match(situation)
+    guidelines = _asked(situation.sections)
+    heard = _Heard(situation.sections, [guideline["when"] for guideline in guidelines])
+    fits = {guideline["id"] for guideline in guidelines if heard.evidence(guideline["when"], lasting=False)}
+    choices = [_choice(guideline, fits) for guideline in guidelines if guideline.get("kind") == "choice"]
+    journeys = [_journey(journey, heard) for journey in situation.sections.get("journeys", [])]
+    return {**answer, "choices": choices, "journeys": journeys}
+
+
+def _asked(sections: Mapping[str, Any]) -> list[Any]:
+    return [*sections.get("guidelines", []), *sections.get("more_guidelines", [])]
+
+
+def _choice(guideline: Mapping[str, Any], fits: Collection[str]) -> dict[str, Any]:
+    named = [option for option in guideline["options"] if option in fits]
+    is_open = guideline["id"] in fits and len(named) != 1
+    return {
+        "guideline": guideline["id"],
+        "evidence": "the request fits several" if is_open else "the request is clear, or another",
+        "asked_before": "no",
+        "settled": "no" if is_open else "yes",
+        "options": (named or guideline["options"]) if is_open else named,
+        "verdict": "ask" if is_open else "clear",
+    }
+
+
+def _journey(journey: Mapping[str, Any], heard: "_Heard") -> dict[str, Any]:
+    """
+    One state further, wherever the customer answers; by the first transition whose condition is heard, or has none.
+    """
+    states = {state["id"]: state for state in journey["states"]}
+    path = journey.get("path", [])
+    steps = []
+    if path:
+        state = states[path[-1]]
+        ways = [
+            way["to"]
+            for way in state.get("next", [])
+            if not way.get("when") or heard.evidence(way["when"], lasting=True)
+        ]
+        done = state["kind"] != "tool" and bool(ways or not state.get("next"))
+        steps.append(
+            {
+                "state": state["id"],
+                "evidence": "the customer went on",
+                "completed": "completed" if done else "needs_customer",
+                "leads_to": ways[0] if done and ways else "none",
+            }
+        )
+    return {
+        "journey": journey["id"],
+        "situation": "goes on" if path else "begins",
+        "course": "goes_on",
+        "back_to": "none",
+        "steps": steps,
+    }
 
 
 class _Heard:
@@ -141,4 +205,4 @@ def _verdict(applies: bool) -> str:
     return "applies" if applies else "not_now"
 
 
-RULES: Final[Mapping[str, Rule]] = {"match_guidelines_v1": match}
+RULES: Final[Mapping[str, Rule]] = {"match_guidelines_v1": match, "match_situations_v1": match_situations}

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.matcher.domain.compiled import compiled
-from services.matcher.domain.prompts import RULES, build, mentioned
+from services.matcher.domain.decision import first_inquiry
+from services.matcher.domain.prompts import mentioned
+from services.matcher.domain.rules import JUDGING
 from shared.arq.prompt import parse
 from shared.llm.tokens import estimate_input_tokens
 from shared.playbook.model import Guideline, Playbook, Profile, Term
@@ -26,14 +28,16 @@ def sections(prompt: Any) -> dict[str, Any]:
 
 def test_it_shows_the_conversation_and_which_messages_are_new(playbook: Playbook, opened: Any) -> None:
     desk = compiled(playbook)
-    turn = opened("Hi", "Hello!", "I lost it", variables={"tier": "gold"}, customer_name="Bo")
-    data = sections(build(desk.static, turn, ["G10", "G2"]))
+    turn = opened(
+        "Hi", "Hello!", "I lost it", variables={"tier": "gold"}, customer_name="Bo", applied=["fee", "card-lost"]
+    )
+    data = sections(first_inquiry(desk, turn).prompt())
     assert data["conversation"] == [
         {"from": "customer", "text": "Hi"},
         {"from": "assistant", "text": "Hello!"},
         {"from": "customer", "text": "I lost it", "new": True},
     ]
-    assert data["already_applied"] == ["G2", "G10"]
+    assert data["already_applied"] == ["G2", "G4"]
     assert (data["variables"], data["customer"]) == ({"tier": "gold"}, {"name": "Bo"})
     assert data["glossary"] == [{"term": "APR", "means": "Annual percentage rate", "also": ["yearly rate"]}]
     assert data["guidelines"][2] == {"id": "G3", "kind": "observation", "when": "The customer is a gold member"}
@@ -43,8 +47,8 @@ def test_it_shows_the_conversation_and_which_messages_are_new(playbook: Playbook
 def test_the_fixed_part_is_the_same_for_every_turn_of_a_version(playbook: Playbook, opened: Any) -> None:
     """Byte for byte: providers cache by prefix."""
     desk, again = compiled(playbook), compiled(playbook.model_copy())
-    one = build(desk.static, opened("A"), []).messages()[0]
-    two = build(again.static, opened("B", "C", "D", variables={"x": "y"}), ["G1"]).messages()[0]
+    one = first_inquiry(desk, opened("A")).prompt().messages()[0]
+    two = first_inquiry(again, opened("B", "C", "D", variables={"x": "y"}, applied=["fee"])).prompt().messages()[0]
     assert one == two
 
 
@@ -59,7 +63,7 @@ def test_twenty_guidelines_and_six_messages_fit_the_budget(opened: Any) -> None:
     )
     desk = compiled(Playbook(agent="desk", profile=Profile(name="A"), guidelines=guidelines))
     messages = ["I would like to know how long a transfer takes, and what it would cost me to send it today."] * 6
-    prompt = build(desk.static, opened(*messages), [])
+    prompt = first_inquiry(desk, opened(*messages)).prompt()
     assert estimate_input_tokens(prompt.messages()) <= INPUT_TOKENS_MAX
 
 
@@ -86,7 +90,7 @@ def test_a_text_stays_whole_in_its_place_and_touches_no_other(text: str, opened:
         guidelines=guidelines,
         glossary=(Term(term="t", meaning=text[:1_000]),),
     )
-    prompt = build(compiled(book).static, opened(text, text, text, variables={"v": text}, customer_name=text), [])
+    prompt = first_inquiry(compiled(book), opened(text, text, text, variables={"v": text}, customer_name=text)).prompt()
     data = sections(prompt)
     assert [g["when"] for g in data["guidelines"]] == [text, "plain"]
     assert data["guidelines"][0]["do"] == text
@@ -95,7 +99,7 @@ def test_a_text_stays_whole_in_its_place_and_touches_no_other(text: str, opened:
     assert set(data) == {"guidelines", "conversation", "variables", "customer", "glossary"}
     system = prompt.messages()[0].content
     assert system.count("<section name=") == system.count("</section>") == 3
-    assert RULES in system
+    assert JUDGING in system
 
 
 @given(st.text(min_size=1, max_size=200))
@@ -113,6 +117,6 @@ def test_of_a_large_glossary_only_the_terms_in_use_are_shown(opened: Any) -> Non
     desk = compiled(book)
     turn = opened("What is WORD7, and alias9? Not word77.")
     assert [term.term for term in mentioned(desk.glossary, turn.transcript)] == ["word7", "word9"]
-    assert "glossary" not in sections(build(desk.static, turn, []))
-    shown = sections(build(desk.static, turn, [], terms=mentioned(desk.glossary, turn.transcript)))
-    assert len(shown["glossary"]) == 2
+    shown = sections(first_inquiry(desk, turn).prompt())
+    assert [term["term"] for term in shown["glossary"]] == ["word7", "word9"]
+    assert "glossary" not in sections(first_inquiry(desk, opened("Hello")).prompt())
