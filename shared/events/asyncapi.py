@@ -139,7 +139,9 @@ def _event_message(event_type: str) -> dict[str, Any]:
         "payload": {"$ref": f"#/components/schemas/{event_type}"},
         "correlationId": {"$ref": "#/components/correlationIds/turn"},
         "bindings": {"kafka": {"key": _KEY, "bindingVersion": KAFKA_BINDING_VERSION}},
-        "examples": [{"headers": {name: text.decode() for name, text in headers}, "payload": json.loads(value)}],
+        "examples": [
+            {"headers": {name: text.decode() for name, text in sorted(headers)}, "payload": json.loads(value)}
+        ],
     }
 
 
