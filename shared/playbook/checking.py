@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from shared.arq.wording import contains_phrase, folded
+from shared.playbook.checking_journeys import journey_findings
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook, RelationshipKind
 from shared.playbook.references import ReferenceKind, reference
@@ -24,6 +25,7 @@ def _duplicate_ids(playbook: Playbook) -> Iterator[Finding]:
     yield from _repeated("guidelines", [guideline.id for guideline in playbook.guidelines], "id")
     yield from _repeated("facts", [fact.id for fact in playbook.facts], "id")
     yield from _repeated("canned_replies", [reply.id for reply in playbook.canned_replies], "id")
+    yield from _repeated("journeys", [journey.id for journey in playbook.journeys], "id")
     yield from _repeated("glossary", [folded(term.term) for term in playbook.glossary], "term")
 
 
@@ -86,7 +88,7 @@ def _references_to_nothing(playbook: Playbook) -> Iterator[Finding]:
         ReferenceKind.GUIDELINE: {guideline.id for guideline in playbook.guidelines},
         ReferenceKind.TAG: tags,
         ReferenceKind.ANY: tags,
-        ReferenceKind.JOURNEY: set[str](),
+        ReferenceKind.JOURNEY: {journey.id for journey in playbook.journeys},
     }
     for path, text in _references(playbook):
         kind, name = reference(text)
@@ -180,4 +182,5 @@ RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _references_to_nothing,
     _contradictory_relationships,
     _disambiguations,
+    journey_findings,
 )
