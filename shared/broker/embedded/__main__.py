@@ -14,6 +14,7 @@ import uvloop
 
 from shared.broker.embedded import EmbeddedBroker
 from shared.broker.embedded.broker import DEFAULT_PARTITIONS
+from shared.broker.embedded.limits import MIB, Limits
 from shared.errors import Fatal
 
 
@@ -26,6 +27,12 @@ def main() -> int:
         "--partitions", type=int, default=DEFAULT_PARTITIONS, help="of a topic created without a number"
     )
     parser.add_argument("--auto-create-topics", action="store_true", help="make a topic when a client mentions it")
+    parser.add_argument(
+        "--retention-mib",
+        type=int,
+        default=Limits.retention_bytes // MIB,
+        help="kept per partition (default: %(default)s)",
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     broker = EmbeddedBroker(
@@ -33,6 +40,7 @@ def main() -> int:
         port=options.port,
         partitions=options.partitions,
         auto_create_topics=options.auto_create_topics,
+        limits=Limits(retention_bytes=options.retention_mib * MIB),
     )
     try:
         uvloop.run(_serve(broker))

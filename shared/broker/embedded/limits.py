@@ -5,7 +5,7 @@ from dataclasses import dataclass
 MIB = 1_048_576
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """
     What one broker accepts and keeps; in brackets the setting of Apache Kafka that it stands for.

@@ -124,6 +124,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once; what is written and not yet sent is lost."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
     def _pump(self) -> None:
         self._pumping = True
         try:

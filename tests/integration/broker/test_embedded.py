@@ -11,6 +11,7 @@ import sys
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
+from aiokafka.protocol.fetch import FetchRequest_v4
 
 from shared.broker.clients import KafkaSettings, admin, consumer, producer
 from shared.broker.embedded import EmbeddedBroker, Limits
@@ -54,6 +55,27 @@ async def test_stopping_closes_its_connections():
         writer.write(frame(18, 0, 1))
         await answer(reader)
     assert await reader.read() == b""
+    writer.close()
+
+
+async def test_stopping_does_not_wait_for_a_client_that_does_not_read(monkeypatch):
+    monkeypatch.setattr("shared.broker.embedded.broker.CLOSE_SECONDS", 0.1)
+    async with EmbeddedBroker() as broker:
+        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        client, sender = admin(settings), producer(settings)
+        await client.start()
+        await client.create_topics([NewTopic("t", 1, 1)])
+        await client.close()
+        await sender.start()
+        for _ in range(40):
+            await sender.send_and_wait("t", b"x" * 1_000_000)
+        await sender.stop()
+        reader, writer = await connect(broker)
+        reader._limit = 1  # the client's side stops reading after the first bytes
+        fetch = FetchRequest_v4(-1, 0, 1, 50_000_000, 0, [("t", [(0, 0, 50_000_000)])])
+        writer.write(frame(1, 4, 1, fetch.encode()))
+        await reader.readexactly(1)
+    assert broker._connections == set()
     writer.close()
 
 
