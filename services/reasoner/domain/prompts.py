@@ -22,7 +22,7 @@ or the facts. Answer the queries in their order."""
 _REASONING: Final[dict[ReasoningMode, str]] = {
     ReasoningMode.ARQ: """\
 - customer_asks: what the customer wants now, in one sentence.
-- guidelines: each entry of `guidelines.follow` exactly once, its text repeated word for word.
+- guidelines: each entry of `guidelines.follow` (condition -> action) exactly once, its text repeated word for word.
 - facts_needed: the numbers of the facts that the reply needs.
 - insights: at most three short points that matter for this reply, such as what is missing.""",
     ReasoningMode.COT: "- reasoning: think step by step about what the customer wants, the guidelines and the facts.",

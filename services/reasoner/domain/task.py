@@ -67,7 +67,7 @@ def mode_of(playbook: Playbook, arm: str) -> ReasoningMode:
 def guideline_text(guideline: Guideline) -> str:
     """A guideline as one text, the one that is restated."""
     condition = guideline.condition.strip().rstrip(".")
-    return f"When {condition}: {guideline.action.strip()}" if guideline.action else condition
+    return f"{condition} -> {guideline.action.strip()}" if guideline.action else condition
 
 
 def _restatable(guideline: Guideline) -> bool:

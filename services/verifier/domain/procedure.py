@@ -222,4 +222,4 @@ def sha256_of(text: str) -> str:
 
 
 def _wording(guideline: Guideline) -> str:
-    return f"When {guideline.condition.strip().rstrip('.')}: {guideline.action.strip()}"
+    return f"{guideline.condition.strip().rstrip('.')} -> {guideline.action.strip()}"

@@ -145,7 +145,7 @@ def _phrases(situation: Situation) -> list[str]:
 
 def _action(text: str) -> str:
     """What a guideline asks for, without its condition."""
-    return text.partition(": ")[2] or text
+    return text.partition(" -> ")[2] or text
 
 
 def _guidelines(situation: Situation) -> Mapping[str, Any]:

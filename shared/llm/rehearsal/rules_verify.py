@@ -81,7 +81,7 @@ def _compare(situation: Situation, claim: Mapping[str, str]) -> dict[str, Any]:
 
 def _adherence(entry: Mapping[str, str], reply: str) -> dict[str, Any]:
     """Words show that something was done; that something was not done they do not, so `partly` is the worst verdict."""
-    action = entry["text"].partition(": ")[2]
+    action = entry["text"].partition(" -> ")[2]
     best = max(sentences(reply), key=lambda sentence: similarity(action, sentence), default="")
     if best and similarity(action, best) >= PERFORMED_SIMILARITY_MIN:
         return {"guideline": entry["guideline"], "evidence": best, "verdict": "performed"}

@@ -11,7 +11,7 @@ from shared.events.topics import TURNS_DRAFTED, TURNS_FINISHED
 from shared.events.turns import FinishResult, SegmentKind
 from shared.llm.errors import ModelRefused, ModelUnavailable
 
-FEE_TEXT = "When The customer asks what an account costs: State the monthly fee"
+FEE_TEXT = "The customer asks what an account costs -> State the monthly fee"
 
 
 def segment(text="It costs 4.50 euros a month.", **changes):

@@ -48,5 +48,5 @@ def test_the_arm_of_an_experiment_decides_the_mode_where_it_names_one(playbook):
 
 def test_a_guideline_reads_as_one_text(playbook):
     fee, *_, angry = playbook().guidelines
-    assert guideline_text(fee) == "When The customer asks what an account costs: State the monthly fee"
+    assert guideline_text(fee) == "The customer asks what an account costs -> State the monthly fee"
     assert guideline_text(angry) == "The customer is angry"

@@ -166,7 +166,7 @@ def test_a_guideline_that_was_not_restated_word_for_word_is_a_complaint():
         }
     )
     known = {g.id: g for g in book.guidelines}
-    good = Restated(guideline_id="fee", text="When They ask: Say  it")
+    good = Restated(guideline_id="fee", text="They ask -> Say  it")
     assert reply_complaints("x", [good], known, book) == ()
     for bad in good.model_copy(update={"text": "When they ask, say"}), good.model_copy(update={"guideline_id": "no"}):
         assert reply_complaints("x", [bad], known, book)[0].startswith("restated")
