@@ -11,7 +11,7 @@ from enum import StrEnum
 from shared.broker.embedded.clock import Handle, Scheduler
 from shared.broker.embedded.codes import Code
 from shared.broker.embedded.limits import Limits
-from shared.broker.embedded.membership import Joined, Member, Synced, Wish
+from shared.broker.embedded.membership import Joined, Member, Synced, Wish, common_protocols, preferred_protocol
 from shared.broker.embedded.transactions import Offsets
 
 
@@ -72,7 +72,7 @@ class Group:
         if not wish.protocol_type or not wish.protocols:
             return Code.INCONSISTENT_GROUP_PROTOCOL
         others = [m for m in self.members.values() if m.id != wish.member_id and not self._is_old_incarnation(m, wish)]
-        if others and (self.protocol_type != wish.protocol_type or not set(self._common(others)) & set(wish.protocols)):
+        if others and (self.protocol_type != wish.protocol_type or not common_protocols(others) & set(wish.protocols)):
             return Code.INCONSISTENT_GROUP_PROTOCOL
         if len(others) >= self._limits.group_members_max:
             return Code.GROUP_MAX_SIZE_REACHED
@@ -131,7 +131,7 @@ class Group:
         leader_before = self.leader_id
         if leader_before == old.id:
             self.leader_id = new.id
-        if self.state is State.STABLE and self._choose_protocol() == self.protocol:
+        if self.state is State.STABLE and preferred_protocol(self.members.values()) == self.protocol:
             answer(Joined(Code.NONE, self.generation, self.protocol, leader_before, new.id))
         else:
             self._park(new, wish, answer)
@@ -182,7 +182,7 @@ class Group:
             self.state, self.protocol, self.leader_id = State.EMPTY, "", ""
             return
         self.state = State.COMPLETING
-        self.protocol = self._choose_protocol()
+        self.protocol = preferred_protocol(self.members.values())
         if self.leader_id not in self.members or self.members[self.leader_id].join is None:
             self.leader_id = next(m.id for m in self.members.values() if m.join is not None)
         self._unsynced = set(self.members)
@@ -344,20 +344,6 @@ class Group:
     def _forget_timer(self, member: Member) -> None:
         if member.expiry is not None:
             member.expiry.cancel()
-
-    def _common(self, members: list[Member]) -> list[str]:
-        first, *rest = members
-        return [name for name in first.wish.protocols if all(name in m.wish.protocols for m in rest)]
-
-    def _choose_protocol(self) -> str:
-        """Each member votes for the first of its list that all support; the most votes win (as in Kafka)."""
-        members = list(self.members.values())
-        candidates = set(self._common(members))
-        votes: dict[str, int] = {}
-        for member in members:
-            vote = next(name for name in member.wish.protocols if name in candidates)
-            votes[vote] = votes.get(vote, 0) + 1
-        return max(votes, key=lambda name: votes[name])
 
     def _rebalance_seconds(self) -> float:
         return max((m.wish.rebalance_seconds for m in self.members.values()), default=0.0)

@@ -1,6 +1,7 @@
 """The members of a consumer group, and the answers that they wait for."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -69,3 +70,16 @@ class Member:
         sync, self.sync = self.sync, None
         if sync is not None:
             sync(answer)
+
+
+def common_protocols(members: Iterable[Member]) -> set[str]:
+    """The assignment protocols that all *members* support."""
+    return set.intersection(*(set(member.wish.protocols) for member in members))
+
+
+def preferred_protocol(members: Iterable[Member]) -> str:
+    """Each member votes for the first of its list that all support; the most votes win (as in Kafka)."""
+    members = list(members)
+    candidates = common_protocols(members)
+    votes = Counter(next(name for name in member.wish.protocols if name in candidates) for member in members)
+    return votes.most_common(1)[0][0]
