@@ -39,6 +39,7 @@ SETTLE_SECONDS = 5.0
 """How long a revocation waits for outputs under way, and for one commit; the group waits for us meanwhile."""
 CANCEL_SECONDS = 5.0
 """How long cancelled work may take to end before it is left to itself."""
+BEAT = "fetch"
 REFILL_SHARE = 64
 """A saturated stage reads again when one part in so many of `in_flight_max` is free: records are cheaper in batches."""
 
@@ -90,7 +91,7 @@ class ConcurrentStage:
         self._held: set[Position] = set()
         self._in_flight = 0
         self._freed = asyncio.Event()
-        self._broken: list[ConcurrentTask] = []
+        self._broken: set[ConcurrentTask] = set()
         self._breaks: list[float] = []
         self._certain = False
         self._fatal: BaseException | None = None
@@ -129,7 +130,9 @@ class ConcurrentStage:
         async with self._ownership:
             await self._close([task for partition, task in self._tasks.items() if partition not in tasks])
             committed = await self._committed_at_last(tasks)
-            await self._close([task for task in self._tasks.values() if task.overtaken(committed)])
+            await self._close(
+                [task for task in self._tasks.values() if task in self._broken or task.overtaken(committed)]
+            )
             kept = len(self._tasks)
             self._held.clear()
             for task in self._tasks.values():
@@ -154,6 +157,7 @@ class ConcurrentStage:
         except OwnershipLost as error:
             _log.warning("the group membership is broken; joining anew", stage=self._name, error=str(error))
         finally:
+            self._health.forget(BEAT)
             self._doubt()
             committing.cancel()
             await asyncio.wait([committing])
@@ -166,7 +170,10 @@ class ConcurrentStage:
     async def _consume(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._fatal is None:
             while self._broken:
+                # Reopening waits for the broker as long as that is away, which is no standstill of ours.
+                self._health.forget(BEAT)
                 await self._reopen(self._broken.pop())
+            self._health.beat(BEAT)
             saturated = not await self._wait_for_room()
             self._hold(saturated=saturated)
             room = self._settings.in_flight_max - self._in_flight
@@ -276,7 +283,7 @@ class ConcurrentStage:
         if task in self._broken or task not in self._running:
             return
         self._metrics.rebalance("lost").inc()
-        self._broken.append(task)
+        self._broken.add(task)
         now = asyncio.get_running_loop().time()
         self._breaks = [at for at in self._breaks if now - at < self._settings.restarts_window_seconds] + [now]
         if len(self._breaks) > self._settings.restarts_max:
@@ -288,7 +295,8 @@ class ConcurrentStage:
     async def _reopen(self, task: ConcurrentTask) -> None:
         await asyncio.sleep(self._backoff.wait_seconds(len(self._breaks)))
         async with self._ownership:
-            if self._tasks.get(task.partition) is not task or not self._certain:
+            if task not in self._broken or not self._certain:
+                # A rebalance came between: it closes what is broken.
                 return
             await self._cancel([task])
             await self._committer.commit(self._group)
@@ -296,9 +304,8 @@ class ConcurrentStage:
                 committed = await self._committed({task.partition})
             except Retryable as error:
                 _log.warning("a task cannot be opened yet", stage=self._name, task=task.partition, error=str(error))
-                self._broken.append(task)
                 return
-            del self._tasks[task.partition]
+            await self._close([task])
             self._open({task.partition}, committed)
 
     async def _committed_at_last(self, tasks: Iterable[int]) -> dict[Position, Committed]:
@@ -345,6 +352,7 @@ class ConcurrentStage:
         await self._cancel(tasks)
         for task in tasks:
             del self._tasks[task.partition]
+            self._broken.discard(task)
 
     async def _cancel(self, tasks: Sequence[ConcurrentTask]) -> None:
         lanes = {lane for task in tasks for lane in self._running.pop(task, ())}
