@@ -138,6 +138,7 @@ class Verifying:
             draft=drafted.draft,
             verification=verification,
             marks=(*drafted.marks, mark),
+            journeys=drafted.matching.journeys if leaves else None,
             **(_leaving(procedure.reply) if leaves else _kept_back(case.playbook, reason)),
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.reasoner.domain.knowledge import Knowledge, Offered, offered, turn_words
 from shared.events.claims import ReasoningMode
 from shared.events.turns import Matching, TurnOpened, Utterance
+from shared.playbook.active import active_guidelines
 from shared.playbook.model import Criticality, Guideline, Playbook, Term
 
 FOLLOWED_MAX = 6
@@ -36,9 +37,7 @@ class Task:
 
 def task_of(opened: TurnOpened, matching: Matching, playbook: Playbook, knowledge: Knowledge) -> Task:
     """What the reply to *opened* has to do by *playbook* when *matching* says which guidelines apply."""
-    active = set(matching.active)
-    by_id = {guideline.id: guideline for guideline in playbook.guidelines if guideline.id in active}
-    guidelines = [by_id[name] for name in matching.active if name in by_id]
+    guidelines = active_guidelines(matching, {guideline.id: guideline for guideline in playbook.guidelines})
     acting = sorted((g for g in guidelines if g.action), key=lambda g: _RANK[g.criticality])
     follow = tuple(g for g in acting if _restatable(g))[:FOLLOWED_MAX]
     history, messages = _split(opened)

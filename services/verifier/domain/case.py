@@ -11,6 +11,7 @@ from services.verifier.domain.gate import Ground
 from shared.arq.wording import words
 from shared.events.conversation import Author
 from shared.events.turns import TurnDrafted
+from shared.playbook.active import active_guidelines
 from shared.playbook.model import Criticality, Guideline, Playbook
 
 _SHARES = 1 << 32
@@ -20,7 +21,7 @@ _SHARES = 1 << 32
 class Rules:
     """What a playbook version fixes for verifying: made once a version."""
 
-    guidelines: Mapping[str, Guideline]
+    guidelines: dict[str, Guideline]
     names: frozenset[str]
 
 
@@ -56,13 +57,13 @@ def case_of(drafted: TurnDrafted, playbook: Playbook, rules: Rules) -> Case:
         customer=said,
         forbidden=playbook.phrases.forbidden,
     )
-    active = (rules.guidelines[name] for name in matching.active if name in rules.guidelines)
+    active = active_guidelines(matching, rules.guidelines)
     to_perform = tuple(g for g in active if g.action and g.criticality is not Criticality.LOW)
     return Case(
         drafted=drafted,
         playbook=playbook,
         ground=ground,
-        known_guidelines=rules.guidelines,
+        known_guidelines=rules.guidelines | {guideline.id: guideline for guideline in active},
         guidelines=to_perform,
         corrects=corrects(playbook, opened.turn.arm),
         calibrates=falls_within(opened.turn.id, playbook.verification.calibration_share),
