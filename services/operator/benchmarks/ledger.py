@@ -193,7 +193,7 @@ async def _topics(kafka: KafkaSettings, names: list[str]) -> AsyncIterator[None]
     client = admin(kafka)
     await client.start()
     try:
-        await client.create_topics([NewTopic(name, 8, -1) for name in names])
+        await client.create_topics([NewTopic(name, 8, 1) for name in names])
         yield
         await client.delete_topics(names)
     finally:
