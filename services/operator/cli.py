@@ -4,7 +4,7 @@ The `holdfast` command: its verbs, and nothing else.
 
 import typer
 
-from services.operator.commands import bench, chaos, demo, feed, kafka, playbook, say, tail, topics
+from services.operator.commands import bench, chaos, demo, feed, kafka, lab, playbook, report, say, tail, topics
 
 app = typer.Typer(
     name="holdfast",
@@ -26,5 +26,7 @@ app.add_typer(playbook.app, name="playbook")
 app.command("say")(say.command)
 app.command("feed")(feed.command)
 app.command("tail")(tail.command)
+app.add_typer(report.app, name="report")
+app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")
 app.command("chaos")(chaos.command)

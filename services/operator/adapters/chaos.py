@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from services.operator.adapters.load import publish_at
-from services.operator.adapters.monkey import Fault, Monkey
+from services.operator.adapters.monkey import FELL, Fault, Monkey
 from services.operator.adapters.publisher import Publisher
 from services.operator.adapters.reader import TopicReader
 from services.operator.adapters.stack import Stack
@@ -64,6 +64,7 @@ class ChaosResult:
     baseline_per_second: float
     kill_recovery_seconds: float | None
     broker_recovery_seconds: float | None
+    falls: int
     faults: tuple[Fault, ...] = ()
     unanswered: int = 0
 
@@ -91,7 +92,7 @@ async def run(plan: ChaosPlan, stack: Stack, report: Callable[[str], None]) -> C
     load = messages(plan.texts, count=plan.events, conversations=plan.conversations, seed=plan.seed)
     async with Publisher(stack.kafka) as publisher, Watch(stack.kafka, tenant=TENANT) as watch:
         state = _Run(plan, stack, watch, Monkey(stack.services, random.Random(plan.seed)), report)
-        async with _background(_count_repeats(state)):
+        async with _background(_count_repeats(state)), _background(state.monkey.supervise()):
             publishing = asyncio.create_task(
                 publish_at(plan.rate, load, tenant=TENANT, agent=plan.agent, publisher=publisher, watch=watch),
             )
@@ -153,6 +154,7 @@ async def _judge(state: _Run) -> ChaosResult:
         baseline_per_second=baseline,
         kill_recovery_seconds=recovered(state.measured_kill),
         broker_recovery_seconds=recovered(state.measured_node),
+        falls=sum(fault.kind == FELL for fault in state.monkey.faults),
         faults=tuple(state.monkey.faults),
         unanswered=state.watch.waiting,
     )

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from services.operator.adapters.fleet import Fleet, Member
 from shared.broker.local import LocalKafka
 
+SUPERVISE_SECONDS = 0.5
+FELL = "fell by itself"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -28,6 +31,7 @@ class Monkey:
     fleet: Fleet
     source: random.Random
     faults: list[Fault] = field(default_factory=list)
+    _busy: set[str] = field(default_factory=set)
 
     async def kill_one(self) -> Fault:
         """SIGKILL a process drawn at random, and start it again at once, as a supervisor would."""
@@ -38,6 +42,15 @@ class Monkey:
         """Kill one process after another, *least* to *most* seconds apart, until *stop*."""
         while not await _stopped(stop, self.source.uniform(least_seconds, most_seconds)):
             await self.kill_one()
+
+    async def supervise(self) -> None:
+        """Start again, as a cluster would, whatever ends by itself; each time is kept among the faults as a fall."""
+        while True:
+            for member in self.fleet.fallen():
+                if member.name not in self._busy:
+                    self.faults.append(Fault(FELL, member.name, time.time()))
+                    await member.start()
+            await asyncio.sleep(SUPERVISE_SECONDS)
 
     async def storm(self, *, seconds: float, pause_seconds: float) -> None:
         """A rebalance storm: members leave politely (SIGTERM) and come back, one after another."""
@@ -60,9 +73,11 @@ class Monkey:
     async def _replace(self, member: Member, number: signal.Signals, kind: str) -> Fault:
         fault = Fault(kind, member.name, time.time())
         self.faults.append(fault)
+        self._busy.add(member.name)
         member.send(number)
         await member.wait()
         await member.start()
+        self._busy.discard(member.name)
         return fault
 
 

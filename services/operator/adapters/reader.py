@@ -64,6 +64,12 @@ class TopicReader:
         fetched = await self._consumer.getmany(timeout_ms=round(wait_seconds * 1000), max_records=records_max)
         return [self._seen(record) for records in fetched.values() for record in records]
 
+    async def behind(self) -> int:
+        """How many offsets lie between what was read and what a read_committed reader may read now."""
+        partitions = self._consumer.assignment()
+        ends = await self._consumer.end_offsets(partitions)
+        return sum([max(0, ends[one] - await self._consumer.position(one)) for one in partitions])
+
     async def _assign(self) -> None:
         await self._consumer._client.force_metadata_update()  # noqa: SLF001  (assignment without a subscription needs it)
         known = await self._consumer.topics()

@@ -91,11 +91,12 @@ def _summary(broker: Broker, results: list[chaos.ChaosResult]) -> object:
         "verdict",
         "messages",
         "kills",
-        "outputs repeated",
-        "calls repeated",
-        f"per kill (goal ≤ {REPEATS_A_KILL_GOAL})",
-        "back to 80 % after a kill (≤ 15 s)",
-        "after a broker's death (≤ 30 s)",
+        "falls",
+        "repeated outputs",
+        "calls",
+        f"a kill (≤ {REPEATS_A_KILL_GOAL})",
+        "80 % again after a kill (≤ 15 s)",
+        "after a broker (≤ 30 s)",
     )
     rows = [
         (
@@ -103,6 +104,7 @@ def _summary(broker: Broker, results: list[chaos.ChaosResult]) -> object:
             "held" if result.passed else "BROKEN",
             f"{result.audit.messages:,}",
             str(result.kills),
+            str(result.falls),
             str(sum(result.repeats.values())),
             str(result.repeated_calls),
             f"{(sum(result.repeats.values()) + result.repeated_calls) / max(result.kills, 1):.0f}",

@@ -74,11 +74,8 @@ class FrailtyComparison:
 
 def compare(marks: Marks, cluster: Integers, *, cluster_count: int) -> FrailtyComparison:
     """The comparison, from A×K *marks* and the conversation of each answer."""
-    patterns, counts = np.unique(_judged(marks), axis=0, return_counts=True)
-    right, wrong = (patterns == RIGHT).astype(np.float64), (patterns == WRONG).astype(np.float64)
-    data = (right, wrong, counts.astype(np.float64))
-    constant = _fitted(data, free_rho=False, free_beta=False)
-    frailty = _fitted(data, free_rho=True, free_beta=False, start=constant)
+    data = _data(marks)
+    constant, frailty = heterogeneity(marks)
     weibull = _fitted(data, free_rho=False, free_beta=True, start=constant)
     both = _fitted(data, free_rho=True, free_beta=True, start=max((frailty, weibull), key=lambda f: f.log_likelihood))
     return FrailtyComparison(
@@ -91,6 +88,14 @@ def compare(marks: Marks, cluster: Integers, *, cluster_count: int) -> FrailtyCo
         beta_interval=_beta_interval(data, both),
         within=within_answers(marks, cluster, cluster_count=cluster_count),
     )
+
+
+def heterogeneity(marks: Marks) -> tuple[FrailtyFit, FrailtyFit]:
+    """The fits with β = 1: all answers alike, and answers that differ (the beta-binomial)."""
+    # With a constant hazard the order of an answer's claims does not matter: sorted, few patterns are left.
+    data = _data(np.sort(marks, axis=1)[:, ::-1])
+    constant = _fitted(data, free_rho=False, free_beta=False)
+    return constant, _fitted(data, free_rho=True, free_beta=False, start=constant)
 
 
 def within_answers(marks: Marks, cluster: Integers, *, cluster_count: int) -> WithinAnswers:
@@ -121,6 +126,15 @@ def boundary_p_value(larger: FrailtyFit, smaller: FrailtyFit) -> float:
 
 Data = tuple[Floats, Floats, Floats]
 """Right and wrong claims of each pattern (P×K, 0 or 1), and how many answers show it (P)."""
+
+
+def _data(marks: Marks) -> Data:
+    patterns, counts = np.unique(_judged(marks), axis=0, return_counts=True)
+    return (
+        (patterns == RIGHT).astype(np.float64),
+        (patterns == WRONG).astype(np.float64),
+        counts.astype(np.float64),
+    )
 
 
 def _judged(marks: Marks) -> Marks:

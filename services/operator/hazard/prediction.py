@@ -6,6 +6,7 @@ case. Intervals come from resampling conversations, short and long answers toget
 resample: they carry the uncertainty of the fit as well as that of the long answers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,10 +97,16 @@ def border(claims: Integers) -> int:
 
 
 def out_of_sample(
-    marks: Marks, answers: Answers, rng: np.random.Generator, *, draws: int, short_max: int | None = None
+    marks: Marks,
+    answers: Answers,
+    rng: np.random.Generator,
+    *,
+    draws: int,
+    short_max: int | None = None,
+    models: Sequence[Model] = MODELS,
 ) -> OutOfSample | None:
     """
-    The comparison, over answers all of whose claims were judged.
+    The comparison of *models* ((1-E)^N comes first), over answers all of whose claims were judged.
 
     None with fewer than ANSWERS_MIN of them on either side of the border, or where the short ones are all right or all
     wrong: then there is nothing to fit.
@@ -126,16 +133,20 @@ def out_of_sample(
         long_answers=int(long.sum()),
         observed=float(right[long].mean()),
         measured=measured,
-        predictions=_predictions(layout, lengths.astype(np.float64), sums, resampled_sums(sums, rng, draws=draws)),
+        predictions=_predictions(
+            models, layout, lengths.astype(np.float64), sums, resampled_sums(sums, rng, draws=draws)
+        ),
     )
 
 
-def _predictions(layout: Layout, lengths: Floats, sums: Floats, drawn: Floats) -> tuple[Prediction, ...]:
+def _predictions(
+    models: Sequence[Model], layout: Layout, lengths: Floats, sums: Floats, drawn: Floats
+) -> tuple[Prediction, ...]:
     total = sums.sum(axis=0, keepdims=True)
     outcomes, outcomes_drawn = _outcomes(layout, lengths, total), _outcomes(layout, lengths, drawn)
     found = []
     base = base_drawn = np.zeros(1)
-    for model in MODELS:
+    for model in models:
         best = fitted(model, layout, total[:, : layout.columns], refine=True)
         chances = best.chances(lengths)
         redone = fitted(model, layout, drawn[:, : layout.columns], refine=False)

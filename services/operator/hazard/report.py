@@ -15,7 +15,7 @@ from services.operator.hazard.bootstrap import DRAWS, cluster_sums
 from services.operator.hazard.comparison import BeforeAndAfter, BetweenArms, before_and_after, between_arms
 from services.operator.hazard.discrete import ConstantHazardTest, constant_hazard_test
 from services.operator.hazard.firstfailure import all_right, first_failures, risk_sets
-from services.operator.hazard.frailty import FrailtyComparison, compare
+from services.operator.hazard.frailty import FrailtyComparison, WithinAnswers, compare
 from services.operator.hazard.noise import Audit, Corrected, correct, lay_over
 from services.operator.hazard.prediction import OutOfSample, border, out_of_sample
 from services.operator.hazard.records import AuditLabel
@@ -227,11 +227,11 @@ def _series(
         frailty=frailty,
         chain=chain(marks, answers, rng, draws=draws),
         prediction=out_of_sample(marks, answers, rng, draws=draws, short_max=short_max),
-        finding=finding(test, frailty, clustered=conversations < len(answers)),
+        finding=finding(test, frailty.within, frailty.p_heterogeneity, clustered=conversations < len(answers)),
     )
 
 
-def finding(test: ConstantHazardTest, frailty: FrailtyComparison, *, clustered: bool) -> Finding:
+def finding(test: ConstantHazardTest, within: WithinAnswers, p_heterogeneity: float, *, clustered: bool) -> Finding:
     """
     What the tests allow to be said.
 
@@ -240,9 +240,9 @@ def finding(test: ConstantHazardTest, frailty: FrailtyComparison, *, clustered: 
     """
     if test.failures < FAILURES_MIN:
         return Finding.TOO_FEW
-    if frailty.within.p_value < ALPHA:
-        return Finding.FALLING if frailty.within.shift < 0 else Finding.RISING
-    if frailty.p_heterogeneity < ALPHA:
+    if within.p_value < ALPHA:
+        return Finding.FALLING if within.shift < 0 else Finding.RISING
+    if p_heterogeneity < ALPHA:
         return Finding.HETEROGENEOUS
     rejected = (test.p_clustered if clustered else test.p_independent) < ALPHA
     return Finding.UNCLEAR if rejected else Finding.NO_CHANGE_SEEN

@@ -279,10 +279,8 @@ def _audited(found: Corrected) -> list[str]:
         f"it catches {caught.value:.0%} ({caught.low:.0%} to {caught.high:.0%}) of the wrong ones and flags "
         f"{alarms.value:.1%} ({alarms.low:.1%} to {alarms.high:.1%}) of the right ones"
     )
-    said = [
-        f"By {found.labels:,} audit labels {error.value:.1%} (95%: {error.low:.1%} to {error.high:.1%}) of the drafted "
-        + f"claims are wrong, where the verifier flags {found.flagged_share:.1%}: {flags}."
-    ]
+    wrong = f"{error.value:.1%} (95%: {error.low:.1%} to {error.high:.1%}) of the drafted claims are wrong"
+    said = [f"By {found.labels:,} audit labels {wrong}, where the verifier flags {found.flagged_share:.1%}: {flags}."]
     if found.residual:
         left = found.residual
         said.append(
