@@ -29,7 +29,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from shared.errors import Fatal, Invalid, Retryable
+from shared.errors import Fatal, HoldfastError, Invalid, Retryable
 from shared.stage.base import Ledger, Output, Record
 from shared.stage.dead_letters import RejectionLimit, dead_letter
 from shared.stage.errors import OwnershipLost
@@ -84,7 +84,7 @@ class LedgerStage(Generic[S]):
         self._metrics = metrics
         self._health = health or Health()
         self._store = store
-        self._now_ms = lambda: int(clock() * 1_000)
+        self._clock = clock
         self._group = broker.group(name, self._inputs)
         self._openings = asyncio.Semaphore(settings.ledger_openings_max)
         self._tenures: dict[int, asyncio.Task[None]] = {}
@@ -150,6 +150,7 @@ class LedgerStage(Generic[S]):
         """Join the group, however long the broker takes to be there; false when *stop* came first."""
         attempt = 0
         while not stop.is_set():
+            self._health.beat(BEAT)
             try:
                 await self._group.start(self)
             except Retryable as error:
@@ -209,7 +210,7 @@ class LedgerStage(Generic[S]):
                 continue
             for record in batch:
                 self._metrics.consumed(record.topic).inc()
-            self._metrics.queue.observe(max(0, self._now_ms() - batch[0].timestamp_ms) / 1_000)
+            self._metrics.queue.observe(max(0.0, self._clock() - batch[0].timestamp_ms / 1_000))
             task.offer(batch)
 
     async def _own(self, number: int, *, after: asyncio.Task[None] | None) -> None:
@@ -244,7 +245,7 @@ class LedgerStage(Generic[S]):
                 fold,
                 producer,
                 self._settings,
-                clock=self._now_ms,
+                now_ms=self._now_ms,
                 hold=partial(self._hold, number),
                 committed=partial(self._committed, tenure),
                 retried=self._metrics.retries.inc,
@@ -292,16 +293,19 @@ class LedgerStage(Generic[S]):
             partition=record.partition,
             offset=record.offset,
         )
-        return dead_letter(self._name, record, error, attempts=1, first_failed_at=self._now_ms() / 1_000)
+        return dead_letter(self._name, record, error, attempts=1, first_failed_at=self._clock())
 
     def _deliver(self, task: LedgerTask[S]) -> None:
         """Read on from where the fold of *task* stands."""
         if self._in_doubt:
             return
         task.rewind()
-        for topic, offset in task.fold.positions.items():
-            self._group.seek(Position(topic, task.number), offset)
-        self._group.resume(self._positions_of(task.number))
+        try:
+            for topic, offset in task.fold.positions.items():
+                self._group.seek(Position(topic, task.number), offset)
+            self._group.resume(self._positions_of(task.number))
+        except HoldfastError as error:
+            task.fail(error)
 
     def _hold(self, number: int, held: bool) -> None:
         if not self._in_doubt and number in self._open:
@@ -354,6 +358,9 @@ class LedgerStage(Generic[S]):
                 await producer.stop()
         except Exception as error:  # noqa: BLE001  the next owner fences it; closing is only polite
             _log.warning("the producer did not stop cleanly", task=number, error=str(error))
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1_000)
 
     def _positions_of(self, number: int) -> list[Position]:
         return [Position(topic, number) for topic in self._inputs]

@@ -48,7 +48,7 @@ class LedgerTask(Generic[S]):
         producer: TransactionalProducer,
         settings: StageSettings,
         *,
-        clock: Callable[[], int],
+        now_ms: Callable[[], int],
         hold: Callable[[bool], None],
         committed: Callable[[CommitGroup, float], None],
         retried: Callable[[], None],
@@ -57,7 +57,7 @@ class LedgerTask(Generic[S]):
         self.fold = fold
         self._producer = producer
         self._settings = settings
-        self._clock = clock
+        self._now_ms = now_ms
         self._hold = hold
         self._committed = committed
         self._retried = retried
@@ -92,6 +92,11 @@ class LedgerTask(Generic[S]):
         """Forget the records that wait: they are read again from the fold's positions."""
         self._inbox.clear()
         self._held = False
+
+    def fail(self, error: Exception) -> None:
+        """Let `run` raise *error*, if nothing else failed before."""
+        self._failure = self._failure or error
+        self._commit_wanted.set()
 
     def drain(self) -> None:
         """Take no more; `run` returns when what is applied is committed."""
@@ -164,11 +169,10 @@ class LedgerTask(Generic[S]):
             self._hold_or_release()
             self._continue_or_sleep()
         except Exception as error:  # noqa: BLE001  this is a callback: the failure is `run`'s to raise
-            self._failure = error
-            self._commit_wanted.set()
+            self.fail(error)
 
     def _apply_slice(self) -> None:
-        fold, inbox, clock, monotonic = self.fold, self._inbox, self._clock, self._loop.time
+        fold, inbox, clock, monotonic = self.fold, self._inbox, self._now_ms, self._loop.time
         until = monotonic() + SLICE_SECONDS
         while not fold.full:
             now_ms = clock()
@@ -194,7 +198,7 @@ class LedgerTask(Generic[S]):
         if self.fold.full:
             return
         due_ms = self.fold.timers.next_due()
-        if self._inbox or (due_ms is not None and due_ms <= self._clock()):
+        if self._inbox or (due_ms is not None and due_ms <= self._now_ms()):
             self._schedule()
         elif due_ms != self._alarm_due_ms or self._alarm is None:
             self._set_alarm(due_ms)
@@ -209,7 +213,7 @@ class LedgerTask(Generic[S]):
             self._alarm = None
         self._alarm_due_ms = due_ms
         if due_ms is not None:
-            seconds = (due_ms - self._clock()) / 1_000
+            seconds = (due_ms - self._now_ms()) / 1_000
             bounded = min(max(seconds, _TIMER_CHECK_SECONDS_MIN), _TIMER_CHECK_SECONDS)
             self._alarm = self._loop.call_later(bounded, self._ring)
 
