@@ -42,14 +42,21 @@ class Committer:
         self._dirty = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._generation = 0
+        self._void_since: float | None = None
 
     def mark(self) -> None:
         """There is progress to commit."""
         self._dirty.set()
 
     def reassigned(self) -> None:
-        """The group has assigned anew: an answer to an older commit says nothing about this generation."""
+        """The group assigns anew: the answer to an older commit says nothing about this generation."""
         self._generation += 1
+        self._void_since = None
+
+    @property
+    def void_seconds(self) -> float:
+        """For how long the group has refused this member without a rebalance that would take it in again."""
+        return 0.0 if self._void_since is None else asyncio.get_running_loop().time() - self._void_since
 
     async def run(self, group: Group) -> None:
         """Commit until cancelled, while ownership is certain."""
@@ -71,12 +78,15 @@ class Committer:
             started = asyncio.get_running_loop().time()
             try:
                 await group.commit(progress)
-            except (Retryable, OwnershipLost) as error:
-                _log.debug("progress not committed", error=str(error), kind=type(error).__name__)
+            except BaseException as error:
                 for position in progress:
                     owner[position].put_back(position)
                 self._dirty.set()
+                if not isinstance(error, (Retryable, OwnershipLost)):
+                    raise
+                _log.debug("progress not committed", error=str(error), kind=type(error).__name__)
                 if isinstance(error, OwnershipLost) and generation == self._generation:
+                    self._void_since = self._void_since or started
                     self._outbox.close()
                 return False
             self._metrics.commit_duration.observe(asyncio.get_running_loop().time() - started)

@@ -40,6 +40,8 @@ SETTLE_SECONDS = 5.0
 CANCEL_SECONDS = 5.0
 """How long cancelled work may take to end before it is left to itself."""
 BEAT = "fetch"
+REJOIN_SECONDS = 10.0
+"""How long a membership that refuses commits may take to rebalance before it is given up for another."""
 REFILL_SHARE = 64
 """A saturated stage reads again when one part in so many of `in_flight_max` is free: records are cheaper in batches."""
 
@@ -124,6 +126,7 @@ class ConcurrentStage:
                 await self._committer.commit(self._group)
         except TimeoutError:
             _log.warning("progress could not be committed at a rebalance", stage=self._name, tasks=len(tasks))
+        self._committer.reassigned()
 
     async def assigned(self, tasks: frozenset[int]) -> None:
         """Cancel what was lost, keep what was kept, open what is new."""
@@ -169,11 +172,13 @@ class ConcurrentStage:
 
     async def _consume(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._fatal is None:
-            while self._broken:
+            for task in list(self._broken):
                 # Reopening waits for the broker as long as that is away, which is no standstill of ours.
                 self._health.forget(BEAT)
-                await self._reopen(self._broken.pop())
+                await self._reopen(task)
             self._health.beat(BEAT)
+            if self._committer.void_seconds > REJOIN_SECONDS:
+                raise OwnershipLost(f"commits are refused, and no rebalance came within {REJOIN_SECONDS:g} s")
             saturated = not await self._wait_for_room()
             self._hold(saturated=saturated)
             room = self._settings.in_flight_max - self._in_flight
@@ -192,7 +197,7 @@ class ConcurrentStage:
         counts: Counter[str] = Counter()
         for record in records:
             task = self._tasks.get(record.partition)
-            if task is None:
+            if task is None or task in self._broken:
                 continue
             counts[record.topic] += 1
             self._handler.observe(record)

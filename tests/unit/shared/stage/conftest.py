@@ -3,10 +3,12 @@ A clock that jumps, and the parts that every test of a stage needs.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from shared.stage.base import Record
@@ -36,6 +38,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet():
+    """Rendering the traces of the errors that simulations cause takes most of their time."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

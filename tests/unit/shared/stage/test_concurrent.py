@@ -455,7 +455,7 @@ def test_a_member_that_was_given_up_and_comes_back_repeats_at_most_what_was_unde
 
 
 def test_a_task_that_another_owned_meanwhile_is_not_taken_for_kept(simulate):
-    """This process missed a generation: what it has under way may be done, and its progress lies behind."""
+    """The process missed a generation: what it has under way may be done, and its progress lies behind."""
 
     async def scenario(world):
         handler, other = Echo(seconds=30.0), Echo()
