@@ -9,6 +9,7 @@ from services.matcher.domain.candidates import Candidate, of_guideline, of_journ
 from services.matcher.domain.journeys import step_id
 from services.matcher.domain.prompts import catalogue, fixed_sections, is_short
 from services.matcher.domain.relationships import Graph, Node, graph_of
+from services.matcher.domain.retrieval import ALL_MAX, Retriever
 from shared.arq.prompt import Section
 from shared.playbook.model import Guideline, Journey, Playbook, Relationship, RelationshipKind, Term
 from shared.playbook.references import ReferenceKind, reference
@@ -21,7 +22,8 @@ class Compiled:
 
     `candidates` are asked about in every turn: the guidelines that belong to no journey, and the journeys' beginnings;
     `scoped` are the guidelines of each journey, asked about while it is under way. `rules` is the prompt's fixed part
-    without, `static` the one with the candidates. `glossary` holds the terms that are shown only where they are used.
+    without, `static` the one with the candidates; where they are too many, `retriever` chooses those of a turn, and
+    the two are the same. `glossary` holds the terms that are shown only where they are used.
     """
 
     playbook: Playbook
@@ -32,6 +34,7 @@ class Compiled:
     graph: Graph
     rules: tuple[Section, ...]
     static: tuple[Section, ...]
+    retriever: Retriever | None
     glossary: tuple[Term, ...]
 
     @property
@@ -53,15 +56,19 @@ def compiled(playbook: Playbook) -> Compiled:
     rules = fixed_sections(
         playbook.glossary, with_situations=bool(journeys) or any(candidate.options for candidate in candidates)
     )
+    graph = _graph(playbook.relationships, guidelines, journeys)
+    fits = len(candidates) <= ALL_MAX
+    pinned = (guideline.id for guideline in guidelines if guideline.pinned)
     return Compiled(
         playbook=playbook,
         guidelines={guideline.id: guideline for guideline in guidelines},
         journeys=journeys,
         candidates=candidates,
         scoped={name: tuple(asked[g.id] for g in guidelines if g.journey == name) for name in journeys},
-        graph=_graph(playbook.relationships, guidelines, journeys),
+        graph=graph,
         rules=rules,
-        static=(*rules, catalogue(candidates)),
+        static=(*rules, catalogue(candidates)) if fits else rules,
+        retriever=None if fits else Retriever(candidates, graph, pinned),
         glossary=() if is_short(playbook.glossary) else playbook.glossary,
     )
 

@@ -39,11 +39,12 @@ def first_inquiry(desk: Compiled, opened: TurnOpened) -> Inquiry:
         for name, position in sorted(opened.journeys.items())
         if name in desk.journeys
     )
+    chosen = desk.retriever.candidates(opened) if desk.retriever else ()
     return Inquiry(
         opened,
         desk.static,
-        desk.candidates,
-        more=_scoped(desk, underway),
+        () if desk.retriever else desk.candidates,
+        more=(*chosen, *_scoped(desk, underway)),
         underway=underway,
         terms=mentioned(desk.glossary, opened.transcript),
         with_situations=desk.has_situations,

@@ -1,0 +1,116 @@
+"""Which guidelines are asked about when there are too many to ask about all."""
+
+from typing import Any
+
+import pytest
+
+from services.matcher.domain.compiled import compiled
+from services.matcher.domain.decision import first_inquiry
+from services.matcher.domain.retrieval import ALL_MAX, ALWAYS_MAX, ASKED_MAX
+from shared.arq.prompt import parse
+from shared.llm.tokens import estimate_input_tokens
+from shared.playbook.model import Criticality, Guideline, Journey, Playbook, Profile, Relationship, State
+
+INPUT_TOKENS_MAX = 6_000
+
+
+def crowd(count: int, *own: Guideline, relationships: tuple[Relationship, ...] = (), **more: Any) -> Playbook:
+    """A playbook of *own* guidelines behind *count* others that speak of other things."""
+    others = tuple(
+        Guideline(id=f"other-{n}", condition=f"The customer asks about subject{n} of area{n % 50}", action=f"Tell {n}")
+        for n in range(count)
+    )
+    return Playbook(
+        agent="desk", profile=Profile(name="A"), guidelines=(*others, *own), relationships=relationships, **more
+    )
+
+
+def asked(playbook: Playbook, opened: Any, *texts: str, **turn: Any) -> list[str]:
+    return [candidate.id for candidate in first_inquiry(compiled(playbook), opened(*texts, **turn)).candidates.values()]
+
+
+LOST = Guideline(id="lost", condition="The customer lost a card", action="Block it")
+
+
+def test_up_to_a_size_all_are_asked_about(opened: Any) -> None:
+    assert len(asked(crowd(ALL_MAX - 1, LOST), opened, "something else")) == ALL_MAX
+    assert compiled(crowd(ALL_MAX - 1, LOST)).retriever is None
+
+
+@pytest.mark.parametrize("count", [ALL_MAX, 1_000])
+def test_of_many_those_are_asked_about_whose_words_are_said(count: int, opened: Any) -> None:
+    found = asked(crowd(count, LOST), opened, "I have lost my card, what about subject7?")
+    assert {"lost", "other-7"} <= set(found)
+    assert len(found) <= ASKED_MAX
+
+
+def test_what_was_said_before_and_is_known_counts_too(opened: Any) -> None:
+    member = Guideline(id="member", condition="The customer is a platinum member")
+    book = crowd(200, LOST, member)
+    assert "lost" in asked(book, opened, "I lost my card", "When?", "yesterday")
+    assert "member" in asked(book, opened, "hello", variables={"tier": "platinum"})
+
+
+def test_pinned_and_lately_performed_ones_are_always_asked_about(opened: Any) -> None:
+    pinned = Guideline(id="pinned", condition="The moon is full", action="Howl", pinned=True)
+    found = asked(crowd(200, LOST, pinned), opened, "hello", applied=["lost"])
+    assert {"pinned", "lost"} <= set(found)
+    many = tuple(pinned.model_copy(update={"id": f"pinned-{n}"}) for n in range(100))
+    found = asked(crowd(200, LOST, *many), opened, "I lost my card")
+    assert len([name for name in found if name.startswith("pinned")]) == ALWAYS_MAX
+    assert "lost" in found
+
+
+def test_what_no_customer_names_is_asked_about_beside_what_was_found(opened: Any) -> None:
+    intention = Guideline(id="offer", condition="You recommend a product", action="Add VAT", agent_intention=True)
+    principle = Guideline(id="polite", condition="Always", action="Be kind", criticality=Criticality.LOW)
+    assert {"offer", "polite"} <= set(asked(crowd(200, intention, principle), opened, "subject3 please"))
+
+
+@pytest.mark.parametrize(
+    "relationship",
+    [
+        Relationship(kind="dependency", source="lost", targets=("moon",)),
+        Relationship(kind="dependency", source="lost", targets=("any:sky",)),
+        Relationship(kind="priority", source="moon", targets=("lost",)),
+        Relationship(kind="priority", source="tag:sky", targets=("lost",)),
+        Relationship(kind="disambiguation", source="moon", targets=("lost", "other-1")),
+    ],
+)
+def test_what_decides_about_a_found_one_is_pulled_in(relationship: Relationship, opened: Any) -> None:
+    moon = Guideline(id="moon", condition="The moon is full", tags=("sky",))
+    book = crowd(200, LOST, moon, relationships=(relationship,))
+    assert "moon" in asked(book, opened, "I lost my card")
+    assert "moon" not in asked(book, opened, "subject9")
+
+
+def test_a_found_choice_brings_all_its_options(opened: Any) -> None:
+    head = Guideline(id="unclear", condition="The customer lost something, unclear what")
+    options = tuple(Guideline(id=f"option-{n}", condition=f"thing{n}", action="x") for n in range(5))
+    names = tuple(option.id for option in options)
+    related = (Relationship(kind="disambiguation", source="unclear", targets=names),)
+    assert set(names) <= set(asked(crowd(200, head, *options, relationships=related), opened, "I lost something"))
+
+
+def test_a_journeys_beginning_is_found_like_a_guideline(opened: Any) -> None:
+    journey = Journey(
+        id="j", title="Returns", conditions=("wants to return shoes",), states=(State(id="s", action="x"),)
+    )
+    assert "journey:j" in asked(crowd(200, journeys=(journey,)), opened, "I want to return my shoes")
+
+
+@pytest.mark.parametrize("text", ["", "???", "🤷", "的", "the of and"])
+def test_a_message_without_a_word_finds_nothing_and_harms_nothing(text: str, opened: Any) -> None:
+    assert asked(crowd(200, LOST), opened, text) == []
+    assert asked(crowd(200, Guideline(id="odd", condition="???", action="x")), opened, "subject1") != []
+
+
+@pytest.mark.parametrize("count", [100, 500, 3_000])
+def test_the_prompt_does_not_grow_with_the_playbook(count: int, opened: Any) -> None:
+    words = " ".join(f"subject{n} area{n}" for n in range(60))
+    inquiry = first_inquiry(compiled(crowd(count, LOST)), opened(*[words] * 5))
+    prompt = inquiry.prompt()
+    assert estimate_input_tokens(prompt.messages()) <= INPUT_TOKENS_MAX
+    assert len(inquiry.candidates) <= ASKED_MAX
+    shown = parse(prompt.messages()[1].content)["guidelines"]
+    assert [item["id"] for item in shown] == list(inquiry.candidates)
