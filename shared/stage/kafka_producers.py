@@ -107,11 +107,10 @@ class KafkaTransactionalProducer:
         }
         try:
             await client.begin_transaction()
-            sending: list[Awaitable[None]] = [
-                _delivered(client, self._settings, outputs, partition, self._known),
-                client.send_offsets_to_transaction(offsets, self._group),
-            ]
-            await _all(sending if offsets else sending[:1])
+            sending: list[Awaitable[None]] = [_delivered(client, self._settings, outputs, partition, self._known)]
+            if offsets:
+                sending.append(client.send_offsets_to_transaction(offsets, self._group))
+            await _all(sending)
             await client.commit_transaction()
         except Exception as error:
             self._client = None
