@@ -385,10 +385,17 @@ class ConcurrentStage:
                     await self._freed.wait()
         except TimeoutError:
             _log.warning("work is given back at shutdown", stage=self._name, records=self._in_flight)
+        self._outbox.close()
+        await self._outbox.settle(SETTLE_SECONDS)
         await self._cancel(list(self._tasks.values()))
-        if self._fatal is None:
+        if self._fatal is not None:
+            return
+        try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                await self._committer.commit(self._group)
+                while not await self._committer.commit(self._group):
+                    await asyncio.sleep(self._settings.retry_wait_seconds)
+        except TimeoutError:
+            _log.warning("the last progress could not be committed and will be repeated", stage=self._name)
 
     def _doubt(self) -> None:
         self._certain = False
