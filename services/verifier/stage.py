@@ -125,8 +125,7 @@ class Verifying:
 
     def _finished(self, case: Case, procedure: Procedure, spent: Spent, failure: str, received: float) -> TurnFinished:
         verification = procedure.verification(spent)
-        flags = not case.corrects and not procedure.rejection
-        leaves = not failure and (procedure.passed or flags)
+        leaves = not failure and procedure.leaves
         self._count(procedure, verification, failure)
         drafted = case.drafted
         mark = Mark(stage=STAGE, received_ms=int(received * 1_000), finished_ms=int(self._clock() * 1_000))

@@ -180,6 +180,7 @@ class Segment(Body):
     fact_ids: tuple[str, ...] = ()
     value: str = ""
     open_question: str = ""
+    guideline_ids: tuple[str, ...] = Field((), description="guidelines that it performs, as the draft says")
 
 
 class FactRecord(Body):

@@ -29,8 +29,9 @@ class RestatedAnswer(Queries):
 
 
 class SegmentAnswer(Queries):
-    """A part of the reply: what it rests on, then what it says."""
+    """A part of the reply: which guidelines it performs, what it rests on, then what it says."""
 
+    performs: tuple[str, ...]
     kind: SegmentWord
     claim_kind: ClaimWord
     fact_ids: tuple[str, ...]
@@ -79,11 +80,16 @@ def draft_blueprint(mode: ReasoningMode, guidelines: int, facts: int) -> Bluepri
     What a draft in *mode* is asked, when *guidelines* are to be restated (`G1` …) and *facts* are offered (`F1` …).
     """
     name, answer = _ANSWERS[mode]
-    fact_numbers = numbers("F", facts)
+    fact_numbers, guideline_numbers = numbers("F", facts), numbers("G", guidelines)
     return Blueprint(
         name,
         answer,
-        (("guideline", numbers("G", guidelines)), ("facts_needed", fact_numbers), ("fact_ids", fact_numbers)),
+        (
+            ("guideline", guideline_numbers),
+            ("facts_needed", fact_numbers),
+            ("performs", guideline_numbers),
+            ("fact_ids", fact_numbers),
+        ),
     )
 
 

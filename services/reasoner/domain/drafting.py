@@ -8,7 +8,7 @@ of the reply, so code asks a neutral one in its place.
 
 from collections.abc import Iterator, Sequence
 
-from services.reasoner.domain.blueprints import REPLY, ArqAnswer, CotAnswer, DraftAnswer, SegmentAnswer
+from services.reasoner.domain.blueprints import REPLY, ArqAnswer, CotAnswer, DraftAnswer, SegmentAnswer, numbers
 from services.reasoner.domain.task import Task, guideline_text
 from shared.arq.open_question import open_question
 from shared.arq.wording import contains_phrase, squeezed
@@ -41,7 +41,7 @@ def draft_of(task: Task, answer: DraftAnswer, spent: Spent) -> Draft:
         insights = (answer.reasoning,)
     return Draft(
         mode=task.mode,
-        segments=tuple(_segment(said, facts) for said in answer.segments) if answer.decision == REPLY else (),
+        segments=tuple(_segment(said, task, facts) for said in answer.segments) if answer.decision == REPLY else (),
         facts=task.facts.records,
         restated=restated,
         insights=tuple(insight[:INSIGHT_CHARS_MAX] for insight in insights),
@@ -81,6 +81,8 @@ def _wrong_segments(task: Task, segments: Sequence[SegmentAnswer]) -> Iterator[s
         yield f"segments: {len(segments)}, outside 1 to {SEGMENTS_MAX}"
     for place, said in enumerate(segments, start=1):
         yield from _unknown_facts(f"segment {place}", said.fact_ids, task)
+        if not set(numbers("G", len(task.follow))) >= set(said.performs):
+            yield f"segment {place}: performs a guideline that was not given"
         if not said.text.strip():
             yield f"segment {place}: no text"
         if said.kind in ASSERTING and not said.fact_ids:
@@ -98,7 +100,7 @@ def _wrong_reply(task: Task, text: str) -> Iterator[str]:
             yield f"reply: lacks required phrase {number}"
 
 
-def _segment(said: SegmentAnswer, facts: dict[str, FactRecord]) -> Segment:
+def _segment(said: SegmentAnswer, task: Task, facts: dict[str, FactRecord]) -> Segment:
     cited = [facts[number] for number in dict.fromkeys(said.fact_ids)]
     asserts = said.kind in ASSERTING
     return Segment(
@@ -108,6 +110,7 @@ def _segment(said: SegmentAnswer, facts: dict[str, FactRecord]) -> Segment:
         fact_ids=tuple(record.id for record in cited),
         value=said.value.strip(),
         open_question=_question(said, cited) if asserts else "",
+        guideline_ids=tuple(task.follow[int(number[1:]) - 1].id for number in dict.fromkeys(said.performs)),
     )
 
 

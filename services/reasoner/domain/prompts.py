@@ -33,6 +33,7 @@ _CONCLUSION = """\
 - decision: `reply`, or `stay_silent` when the customer expects no answer to the newest message.
 - segments: the reply as short parts in order, one statement each; they are joined by spaces. Empty when silent.
 Each segment, in this order:
+- performs: the guidelines of `guidelines.follow` (`G1` ...) whose action this segment carries out; often none.
 - kind: `claim` states something; `action` says that something was done; `question` asks the customer; `social`
   greets, thanks, regrets, or says that you do not know, and states nothing else.
 - claim_kind: `number` for amounts, times, dates; `policy` for rules; `action`; `fact`; `other` if no claim or action.

@@ -40,9 +40,12 @@ def by_code(piece: Piece, answer: Grounded) -> Piece:
         if len(wrong) == 1 and (literal := source_value(wrong[0], text, [_told(answer)])):
             restored = replaced(text, wrong[0], literal)
         return piece.judged(Verdict.CONTRADICTED, Judge.CODE, "other_value", restored=restored, hint=_told(answer))
-    if content_set(text) <= content_set(answer.quote) and negations(text) == negations(answer.quote):
+    if not _in_order(stated, answer.quote) or negations(text) != negations(answer.quote):
+        return piece
+    if content_set(text) <= content_set(answer.quote):
         return piece.judged(Verdict.SUPPORTED, Judge.CODE, "words_stand_in_quote")
-    if stated and _agree(stated, answer) and not _adds(piece, answer):
+    in_answer = standing_forms(answer.answer)
+    if any(stands(value, in_answer) for value in stated) and not _adds(piece, answer):
         return piece.judged(Verdict.SUPPORTED, Judge.CODE, "value_answered")
     return piece
 
@@ -71,10 +74,27 @@ def complaint(checked: CrossCheck, claims: int, guidelines: int) -> str | None:
     return None
 
 
-def adherence_of(guidelines: Sequence[Guideline], checked: CrossCheck | None, reply: str) -> tuple[Adherence, ...]:
-    """The judgement of each guideline; `performed` without evidence in the reply does not count."""
-    if checked is None:
-        return tuple(Adherence(guideline_id=g.id, verdict=GuidelineVerdict.UNJUDGED) for g in guidelines)
+def declared_adherence(guidelines: Sequence[Guideline], pieces: Sequence[Piece]) -> tuple[Adherence, ...]:
+    """
+    What the draft itself says of each guideline: performed where a segment that is still in the reply was written to
+    perform it; else unjudged. It costs no call; a model's judgement replaces it where there is one.
+    """
+    by_guideline = {
+        name: piece.segment.text
+        for piece in reversed(pieces)
+        if not piece.dropped and not piece.failing
+        for name in piece.segment.guideline_ids
+    }
+    return tuple(
+        Adherence(guideline_id=g.id, evidence=by_guideline[g.id], verdict=GuidelineVerdict.PERFORMED)
+        if g.id in by_guideline
+        else Adherence(guideline_id=g.id, verdict=GuidelineVerdict.UNJUDGED)
+        for g in guidelines
+    )
+
+
+def judged_adherence(guidelines: Sequence[Guideline], checked: CrossCheck, reply: str) -> tuple[Adherence, ...]:
+    """The model's judgement of each guideline; `performed` without evidence in the reply does not count."""
     said = {judged.guideline: judged for judged in checked.guidelines}
     found = []
     for number, guideline in enumerate(guidelines, start=1):
@@ -99,10 +119,10 @@ def _differing(stated: Sequence[Value], answer: Grounded) -> list[Value]:
     return [value for value in stated if value.kind in kinds and not stands(value, known)]
 
 
-def _agree(stated: Sequence[Value], answer: Grounded) -> bool:
-    """Whether all values of the claim stand in the quoted words, and one of them is the answer."""
-    in_quote, in_answer = standing_forms(answer.quote), standing_forms(answer.answer)
-    return all(stands(value, in_quote) for value in stated) and any(stands(value, in_answer) for value in stated)
+def _in_order(stated: Sequence[Value], quote: str) -> bool:
+    """Whether *quote* states all values of the claim, in its order and as often: `5 to 5 days` is not `3 to 5 days`."""
+    told = iter(values_in(quote))
+    return all(any(stands(value, standing_forms(quote[own.start : own.end])) for own in told) for value in stated)
 
 
 def _adds(piece: Piece, answer: Grounded) -> bool:
@@ -112,7 +132,7 @@ def _adds(piece: Piece, answer: Grounded) -> bool:
     """
     text = piece.segment.text
     novel = content_set(text) - content_set(answer.fact) - content_set(piece.segment.open_question)
-    return len(novel) > NOVEL_WORDS_MAX or bool(novel & _STRONG) or negations(text) != negations(answer.quote)
+    return len(novel) > NOVEL_WORDS_MAX or bool(novel & _STRONG)
 
 
 def _has_ground(piece: Piece, facts: Mapping[str, FactRecord]) -> bool:

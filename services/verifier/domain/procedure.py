@@ -26,7 +26,7 @@ from services.verifier.domain.prompts import blind_prompt, cross_check_prompt, e
 from shared.arq.blueprint import Blueprint
 from shared.arq.prompt import Prompt
 from shared.events.claims import Judge, Verdict
-from shared.events.turns import FactRecord, GuidelineVerdict, Spent, Verification
+from shared.events.turns import Adherence, FactRecord, GuidelineVerdict, Spent, Verification
 from shared.playbook.model import Criticality, Guideline
 
 
@@ -49,7 +49,7 @@ class Procedure:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._pieces = pieces_of(case.drafted.draft.segments, case.ground)
-        self._adherence = crosscheck.adherence_of(case.guidelines, None, "")
+        self._judged: tuple[Adherence, ...] | None = None
         self._complaints = self._wrong_with(case.drafted.draft.text)
         self._asked = False
         self._done = False
@@ -79,12 +79,19 @@ class Procedure:
             return self._complaints[0].partition(":")[0]
         if not self.reply:
             return "empty"
-        performed = {found.guideline_id: found.verdict for found in self._adherence}
-        missed = (
-            g for g in self._case.guidelines
-            if g.criticality is Criticality.HIGH and performed[g.id] is GuidelineVerdict.NOT_PERFORMED
-        )  # fmt: skip
-        return "guideline_not_performed" if next(missed, None) else ""
+        return "guideline_not_performed" if self._critical(GuidelineVerdict.NOT_PERFORMED) else ""
+
+    @property
+    def adherence(self) -> tuple[Adherence, ...]:
+        """What is known of each guideline that the reply had to perform."""
+        if self._judged is not None:
+            return self._judged
+        return crosscheck.declared_adherence(self._case.guidelines, self._pieces)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the reply may be sent: it passed, or failures of single claims are only to be recorded."""
+        return self._done and not self.rejection and (not self._failing() or not self._case.corrects)
 
     def run(self) -> Generator[Query, Any, None]:
         """Yields what to ask; expects the answer that fits the query's blueprint and passed its check."""
@@ -106,16 +113,23 @@ class Procedure:
             self.rounds += 1
             yield from self._mend()
             yield from self._check([piece for piece in self._pieces if piece.open])
+        if self._judged is None and not self._failing() and self._critical(GuidelineVerdict.UNJUDGED):
+            yield from self._cross_check([], {})
         self._complaints = self._wrong_with(self.reply)
         self._done = True
 
+    def _critical(self, verdict: GuidelineVerdict) -> bool:
+        """Whether a guideline of high criticality is judged so."""
+        high = {g.id for g in self._case.guidelines if g.criticality is Criticality.HIGH}
+        return any(found.guideline_id in high and found.verdict is verdict for found in self.adherence)
+
     def verification(self, spent: Spent) -> Verification:
-        """The record, whether or not the procedure came to its end."""
+        """The record, whether or not the procedure came to its end; `passed` in it says that the reply may leave."""
         return Verification(
-            passed=self.passed,
+            passed=self.leaves,
             verified_by=Judge.MODEL if self._asked else Judge.CODE,
             claims=verdicts_of(self._pieces),
-            adherence=self._adherence,
+            adherence=self.adherence,
             complaints=self._complaints,
             rounds=self.rounds,
             corrects=self._case.corrects,
@@ -162,7 +176,7 @@ class Procedure:
             cross_check_prompt(claims, [_wording(g) for g in guidelines], self.reply),
             lambda said: crosscheck.complaint(said, len(claims), len(guidelines)),
         )
-        self._adherence = crosscheck.adherence_of(guidelines, checked, self.reply)
+        self._judged = crosscheck.judged_adherence(guidelines, checked, self.reply)
         self._put(crosscheck.by_model(pieces, checked, self._facts))
 
     def _calibrate(self) -> Generator[Query, Any, None]:

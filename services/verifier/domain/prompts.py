@@ -27,8 +27,8 @@ You compare claims with what another source, which read the facts, answered to t
 Judge every claim exactly once:
 - evidence: the words of the answer or quote that bear on the claim; empty if none do.
 - verdict: `supported` if these words say what the claim says; `partial` if they say only a part of it;
-`contradicted` if they say otherwise; `unsupported` if they say nothing of it. Then judge every guideline exactly
-once, by the reply:
+  `contradicted` if they say otherwise; `unsupported` if they say nothing of it.
+Then judge every guideline exactly once, by the reply:
 - evidence: the words of the reply that do what the guideline asks; empty if none do.
 - verdict: `performed`, `partly`, `not_performed`, or `not_applicable` if its condition does not hold for this reply."""
 

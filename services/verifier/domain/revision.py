@@ -91,6 +91,7 @@ def _rewritten(piece: Piece, said: EditedSegment, facts: Sequence[FactRecord], g
         fact_ids=tuple(fact.id for fact in cited),
         value=said.value.strip(),
         open_question=open_question(said.open_question, text, said.value, [fact.text for fact in cited]),
+        guideline_ids=piece.segment.guideline_ids,
     )
     mended = piece.rewritten(segment, Correction.EDITED)
     if not asserts(segment, ground):

@@ -11,7 +11,7 @@ each.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from shared.llm.rehearsal.lexicon import numbers, sentences, terms
+from shared.llm.rehearsal.lexicon import numbers, sentences, similarity, terms
 from shared.llm.rehearsal.rules import Rule, Situation
 
 CLAIMS_MAX = 3
@@ -75,6 +75,9 @@ def _conclusion(situation: Situation, chosen: Sequence[Mapping[str, str]]) -> di
         segments.append(_segment("question", NOTHING_FITS))
     always = situation.sections.get("agent", {}).get("always_write", [])
     segments += [_segment("social", f"{text[:1].upper()}{text[1:]}.") for text in always]
+    for entry in _guidelines(situation).get("follow", []):
+        action = _action(entry["text"])
+        max(segments, key=lambda said: similarity(action, said["text"]))["performs"].append(entry["guideline"])
     return {"decision": "reply", "segments": segments}
 
 
@@ -101,6 +104,7 @@ def _hallucinated(situation: Situation, text: str, value: str) -> tuple[str, str
 
 def _segment(kind: str, text: str, **fields: Any) -> dict[str, Any]:
     return {
+        "performs": [],
         "kind": kind,
         "claim_kind": "other",
         "fact_ids": [],

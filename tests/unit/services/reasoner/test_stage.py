@@ -16,6 +16,7 @@ FEE_TEXT = "The customer asks what an account costs -> State the monthly fee"
 
 def segment(text="It costs 4.50 euros a month.", **changes):
     return {
+        "performs": [],
         "kind": "claim",
         "claim_kind": "number",
         "fact_ids": ["F1"],
@@ -37,12 +38,13 @@ def answer(*segments, guidelines=((("G1"), FEE_TEXT),), decision="reply", **chan
 
 
 async def test_a_good_draft_is_handed_on_with_real_ids_and_everything_it_was_allowed_to_assert(reasoning, event):
-    run = reasoning([answer(segment(), insights=["one", "two", "three", "four"])])
+    run = reasoning([answer(segment(performs=["G1", "G1"]), insights=["one", "two", "three", "four"])])
     topic, kind, body = await run(event("fee", variables={"tier": "gold"}))
     assert (topic, kind) == (TURNS_DRAFTED, "turn.drafted")
     draft = body.draft
     assert draft.text == "It costs 4.50 euros a month."
     assert [s.fact_ids for s in draft.segments] == [("fee",)]
+    assert [s.guideline_ids for s in draft.segments] == [("fee",)]
     assert [f.id for f in draft.facts] == ["fee", "line", "variable.tier"]
     assert [(r.guideline_id, r.text) for r in draft.restated] == [("fee", FEE_TEXT)]
     assert draft.insights == ("one", "two", "three")
@@ -68,6 +70,7 @@ BAD = {
     "a needed fact that was not offered": answer(segment(), facts_needed=["F9"]),
     "a claim on no fact": answer(segment(fact_ids=[])),
     "an action on no fact": answer(segment(kind="action", fact_ids=[])),
+    "a guideline performed that was not given": answer(segment(performs=["G2"])),
     "a segment without text": answer(segment(text="  ")),
     "a reply without segments": answer(),
     "silence with segments": answer(segment(), decision="stay_silent"),

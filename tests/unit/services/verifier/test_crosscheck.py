@@ -32,6 +32,7 @@ def answered(quote, answer="", status="answered"):
         ("You pay 4.50 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "supported", "value_answered"),
         ("You pay 4.50 euros and get a dog.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
         ("You always get 4.50 euros.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
+        ("You pay 4.50 to 4.50 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
         ("You pay 5 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "contradicted", "other_value"),
         ("It is kept in euros.", answered("is kept in euros"), "supported", "words_stand_in_quote"),
         ("It is not kept in euros.", answered("is kept in euros"), "unchecked", ""),
@@ -94,11 +95,11 @@ def test_every_claim_and_guideline_is_to_be_judged_once():
 def test_performed_counts_only_with_evidence_in_the_reply():
     asked = [Guideline(id=name, condition="any", action="act") for name in ("a", "b", "c")]
     said = checked(guidelines=[("4.50 euros", "performed"), ("made up", "performed"), ("", "not_performed")])
-    found = crosscheck.adherence_of(asked, said, "It costs 4.50 euros.")
+    found = crosscheck.judged_adherence(asked, said, "It costs 4.50 euros.")
     assert [adherence.verdict for adherence in found] == [
         GuidelineVerdict.PERFORMED,
         GuidelineVerdict.UNJUDGED,
         GuidelineVerdict.NOT_PERFORMED,
     ]
-    unjudged = crosscheck.adherence_of(asked, None, "")
+    unjudged = crosscheck.declared_adherence(asked, [piece("The account is cheap.")])
     assert {adherence.verdict for adherence in unjudged} == {GuidelineVerdict.UNJUDGED}

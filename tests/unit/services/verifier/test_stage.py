@@ -143,13 +143,38 @@ async def test_a_critical_guideline_that_was_not_performed_keeps_the_reply_back(
     assert (finished.result, finished.reason) == (FinishResult.FAILED, "guideline_not_performed")
 
 
+async def test_what_a_segment_was_written_to_perform_counts_as_performed_while_it_is_in_the_reply(verifying, claim):
+    run = verifying([])
+    kept = await run(claim(FEE, guideline_ids=("fee",)))
+    dropped = await run(claim(FEE), claim("Free!", "unknown", guideline_ids=("fee",)), turn_id="turn-2")
+    [performed], [unjudged] = kept.verification.adherence, dropped.verification.adherence
+    assert (performed.verdict, performed.evidence) == (GuidelineVerdict.PERFORMED, FEE)
+    assert unjudged.verdict is GuidelineVerdict.UNJUDGED
+
+
+async def test_a_critical_guideline_that_no_segment_performs_is_asked_about(verifying, claim, script):
+    for verdict, result in (("performed", FinishResult.VERIFIED), ("not_performed", FinishResult.FAILED)):
+        run = verifying(script(cross_check=cross(guidelines=[("costs 4.50 euros", verdict)])))
+        finished = await run(claim(FEE), active=("sorry",))
+        assert run.purposes == ["cross_check"]
+        assert finished.result is result
+
+
+async def test_a_critical_guideline_that_a_segment_performs_costs_no_call(verifying, claim, social):
+    run = verifying([])
+    apology = social("I am sorry for that.").model_copy(update={"guideline_ids": ("sorry",)})
+    finished = await run(apology, claim(FEE), active=("sorry",))
+    assert finished.result is FinishResult.VERIFIED
+
+
 async def test_flagging_records_and_mends_nothing(verifying, claim, answers):
     run = verifying(answers(("none", "", "")), verification={"corrects": False, "calibration_share": 0})
     finished = await run(claim("The current account costs 9 euros a month."), claim("You may bring a dog."))
     assert finished.result is FinishResult.VERIFIED
     assert finished.text == "The current account costs 9 euros a month. You may bring a dog."
     verification = finished.verification
-    assert (verification.passed, verification.corrects, verification.rounds) == (False, False, 0)
+    assert (verification.passed, verification.corrects, verification.rounds) == (True, False, 0)
+    assert run.registry.get_sample_value("holdfast_verifications_total", {"result": "flagged"}) == 1
     assert [v.final_verdict for v in verification.claims] == [Verdict.CONTRADICTED, Verdict.UNSUPPORTED]
 
 
