@@ -40,14 +40,21 @@ def by_code(piece: Piece, answer: Grounded) -> Piece:
         if len(wrong) == 1 and (literal := source_value(wrong[0], text, [_told(answer)])):
             restored = replaced(text, wrong[0], literal)
         return piece.judged(Verdict.CONTRADICTED, Judge.CODE, "other_value", restored=restored, hint=_told(answer))
+    reason = _confirmation(piece, stated, answer)
+    return piece.judged(Verdict.SUPPORTED, Judge.CODE, reason) if reason else piece
+
+
+def _confirmation(piece: Piece, stated: Sequence[Value], answer: Grounded) -> str:
+    """Why code takes the claim for supported by *answer*; empty where a model has to judge."""
+    text = piece.segment.text
     if not _in_order(stated, answer.quote) or negations(text) != negations(answer.quote):
-        return piece
+        return ""
     if content_set(text) <= content_set(answer.quote):
-        return piece.judged(Verdict.SUPPORTED, Judge.CODE, "words_stand_in_quote")
+        return "words_stand_in_quote"
     in_answer = standing_forms(answer.answer)
     if any(stands(value, in_answer) for value in stated) and not _adds(piece, answer):
-        return piece.judged(Verdict.SUPPORTED, Judge.CODE, "value_answered")
-    return piece
+        return "value_answered"
+    return ""
 
 
 def by_model(pieces: Sequence[Piece], checked: CrossCheck, facts: Sequence[FactRecord]) -> tuple[Piece, ...]:
