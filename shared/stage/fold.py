@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from shared.broker.clients import RECORD_BYTES_MAX
+from shared.broker.topics import DEAD_LETTER_BYTES_MAX
 from shared.errors import Fatal, HoldfastError, Invalid
 from shared.events.codec import Headers
 from shared.stage.base import Ledger, Output, Record, Transition
@@ -30,6 +31,7 @@ _BATCH_OVERHEAD_BYTES = 512
 """What a record batch of one adds to its record, generously: 61 bytes of batch header and the varints of the record."""
 
 _OUTPUT_BYTES_MAX = RECORD_BYTES_MAX - _BATCH_OVERHEAD_BYTES
+_LETTER_BYTES_MAX = DEAD_LETTER_BYTES_MAX - _BATCH_OVERHEAD_BYTES
 
 
 class InputFailedError(HoldfastError):
@@ -214,7 +216,7 @@ class Fold(Generic[S]):
 
     def _dead_letter(self, record: Record, error: Invalid) -> None:
         letter = self._reject(record, error)
-        self._write((without_value(letter) if _size(letter) > _OUTPUT_BYTES_MAX else letter,))
+        self._write((without_value(letter) if _size(letter) > _LETTER_BYTES_MAX else letter,))
         self._group.rejected.append(error.reason)
 
     def _changelog_record(self, change: Change) -> Output:
