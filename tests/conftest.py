@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
+# pytest's summary imports it where no test did; that late, with closed loops to collect meanwhile, CPython 3.11 raises
+# "AST constructor recursion depth mismatch" and the run fails.
+import hypothesis  # noqa: F401
 import pytest
 
 from shared.broker.clients import KafkaSettings
