@@ -163,7 +163,7 @@ class PlaybookFollower:
             try:
                 await reader.start()
                 await self._read(reader)
-            except KafkaError as error:
+            except (KafkaError, RuntimeError) as error:  # uvloop: a write on a connection that the broker closed
                 self._failures += 1
                 self._metrics.interruptions.inc()
                 log.warning(

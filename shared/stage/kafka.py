@@ -5,11 +5,10 @@ The ports over Kafka, with aiokafka: names get the namespace here, errors get th
 from collections.abc import AsyncIterator, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from shared.broker.clients import KafkaSettings, consumer
 from shared.events.codec import Headers
-from shared.stage.kafka_errors import translated
+from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.kafka_group import KafkaGroup
 from shared.stage.kafka_producers import KafkaProducer, KafkaTransactionalProducer
 
@@ -65,7 +64,7 @@ class KafkaChangelog:
                     if message.offset >= end:
                         return
                     yield message.key or b"", message.value, tuple(message.headers)
-        except KafkaError as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"reading {place.topic}-{partition}") from error
         finally:
             await reader.stop()

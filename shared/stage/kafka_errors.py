@@ -49,6 +49,10 @@ _NOT_NOW = (
     errors.RebalanceInProgressError,
 )
 
+# What a call of the client may raise when the broker goes: uvloop reports a write on a closed connection as
+# RuntimeError.
+CLIENT_ERRORS = (errors.KafkaError, TimeoutError, OSError, RuntimeError)
+
 
 def translated(error: Exception, doing: str) -> HoldfastError:
     """
@@ -66,6 +70,6 @@ def translated(error: Exception, doing: str) -> HoldfastError:
         return Fatal(f"{told}; check the process's rights and HOLDFAST_KAFKA_* settings")
     if isinstance(error, _LOST):
         return OwnershipLost(told)
-    if isinstance(error, (TimeoutError, OSError, *_NOT_NOW)) or getattr(error, "retriable", False):
+    if isinstance(error, (TimeoutError, OSError, RuntimeError, *_NOT_NOW)) or getattr(error, "retriable", False):
         return Retryable(told)
     return OwnershipLost(told)

@@ -14,14 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import KafkaSettings, admin, consumer
 from shared.errors import Fatal, Retryable
 from shared.stage.assignor import TaskAssignor
 from shared.stage.base import Record
-from shared.stage.kafka_errors import translated
+from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.ports import Committed, Listener, Position
 
 REBALANCE_SECONDS = 30.0
@@ -67,7 +66,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             )
             self._consumer.subscribe(list(self._plain), listener=self)
             await self._consumer.start()
-        except (KafkaError, OSError) as error:
+        except CLIENT_ERRORS as error:
             await self.stop()
             raise translated(error, f"joining the group {self._name} at {self._settings.bootstrap_servers}") from error
         except BaseException:
@@ -85,7 +84,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 async with asyncio.timeout(STOP_SECONDS):
                     await closing
-            except (TimeoutError, KafkaError) as error:
+            except CLIENT_ERRORS as error:
                 _log.warning("a Kafka client did not close cleanly", group=self._name, error=repr(error))
 
     async def fetch(self, *, records_max: int, wait_seconds: float) -> Sequence[Record]:
@@ -96,7 +95,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                 batches = await self._running().getmany(timeout_ms=round(1000 * wait_seconds), max_records=records_max)
         except TimeoutError:
             return ()
-        except KafkaError as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"reading as {self._name}") from error
         return [
             Record(topic, tp.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers))
@@ -117,7 +116,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         partition = self._partition(position)
         try:
             self._running().seek(partition, offset)
-        except KafkaError as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"seeking in {position}") from error
         self._placed.add(partition)
 
@@ -127,7 +126,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             # The consumer's own `committed` drops the metadata.
             async with asyncio.timeout(self._settings.request_timeout_seconds):
                 found = await self._administration().list_consumer_group_offsets(self._name, partitions=list(asked))
-        except (KafkaError, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"reading what {self._name} has committed") from error
         if asked.keys() - found.keys():
             # A coordinator that is loading answers with an error and without partitions, and aiokafka (0.14) drops
@@ -144,14 +143,14 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with asyncio.timeout(self._settings.request_timeout_seconds):
                 await self._running().commit(offsets)
-        except (KafkaError, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"committing the progress of {self._name}") from error
 
     async def beginning(self, positions: Iterable[Position]) -> dict[Position, int]:
         asked = {self._partition(position): position for position in positions}
         try:
             found = await self._running().beginning_offsets(list(asked))
-        except KafkaError as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"looking for the first offsets of {self._name}") from error
         return {asked[partition]: offset for partition, offset in found.items()}
 

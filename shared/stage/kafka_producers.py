@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, producer
 from shared.errors import Fatal, HoldfastError, Invalid, Retryable
 from shared.stage.base import Output
 from shared.stage.errors import OwnershipLost
-from shared.stage.kafka_errors import translated
+from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.ports import Committed, Position
 
 REQUEST_BYTES_MAX = 2 * RECORD_BYTES_MAX
@@ -126,7 +125,7 @@ class KafkaTransactionalProducer:
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await client.abort_transaction()
-        except (KafkaError, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             raise OwnershipLost(f"{self._transactional_id} could not abort its transaction: {error!r}") from error
 
 

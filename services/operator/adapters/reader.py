@@ -5,12 +5,12 @@ An independent reader of the topics: read_committed, by assignment, belonging to
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from aiokafka import TopicPartition
 
 from shared.broker.clients import KafkaSettings, consumer
-from shared.errors import Fatal
+from shared.errors import Fatal, Invalid
 from shared.events.base import Body
 from shared.events.codec import decode
 from shared.events.envelope import Address, Envelope
@@ -33,6 +33,8 @@ class TopicReader:
     """
     Reads *names* from the beginning, or from the present end, each partition in offset order.
 
+    What is no event is left out, as Holdfast itself sends it to `dead.letters`; `unreadable` counts it.
+
     Raises:
         Fatal: (on entering) a topic does not exist.
 
@@ -44,6 +46,7 @@ class TopicReader:
         self._names = {settings.namespace + name: name for name in names}
         self._start = start
         self._consumer = consumer(settings, group=None)
+        self.unreadable = 0
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
@@ -62,7 +65,8 @@ class TopicReader:
     async def read(self, *, wait_seconds: float = 0.1, records_max: int = 2_000) -> list[Seen]:
         """What has come since; empty after *wait_seconds* without a record."""
         fetched = await self._consumer.getmany(timeout_ms=round(wait_seconds * 1000), max_records=records_max)
-        return [self._seen(record) for records in fetched.values() for record in records]
+        read = (self._seen(record) for records in fetched.values() for record in records)
+        return [seen for seen in read if seen is not None]
 
     async def behind(self) -> int:
         """How many offsets lie between what was read and what a read_committed reader may read now."""
@@ -88,14 +92,12 @@ class TopicReader:
         else:
             await self._consumer.seek_to_beginning(*partitions)
 
-    def _seen(self, record: object) -> Seen:
-        topic = self._names[record.topic]  # type: ignore[attr-defined]  # aiokafka ships no types
-        event = decode(TOPICS[topic].types, record.key, record.headers, record.value)  # type: ignore[attr-defined]
-        return Seen(
-            topic=topic,
-            partition=record.partition,  # type: ignore[attr-defined]
-            offset=record.offset,  # type: ignore[attr-defined]
-            timestamp_ms=record.timestamp,  # type: ignore[attr-defined]
-            address=Address.from_key(record.key),  # type: ignore[attr-defined]
-            event=event,
-        )
+    def _seen(self, record: Any) -> Seen | None:
+        topic = self._names[record.topic]
+        try:
+            event = decode(TOPICS[topic].types, record.key, record.headers, record.value)
+        except Invalid:
+            self.unreadable += 1
+            return None
+        address = Address.from_key(record.key)
+        return Seen(topic, record.partition, record.offset, record.timestamp, address, event)
