@@ -125,10 +125,15 @@ class TurnStage(Generic[In]):
         """
         event = cast("Envelope[In]", decode(self._inputs[record.topic], record.key, record.headers, record.value))
         turn = turn_of(event.data)
+        key = Address(turn.tenant, turn.conversation).key
+        if key != record.key:
+            raise Invalid("key_mismatch", "the turn is of another conversation than the record's key")
         now = asyncio.get_running_loop().time
         begun_at, begun = self._clock(), now()
         with structlog.contextvars.bound_contextvars(turn=turn.id):
-            result, products = await self._attempt(Address(turn.tenant, turn.conversation).key, event, turn)
+            result, products = await self._attempt(key, event, turn)
+            if len({ce_type for _, ce_type, _ in products}) < len(products):
+                raise ValueError("two products of one type would have the same id, and readers would drop the second")
             outputs = [self._output(event, turn, *product) for product in products]
             self._unacknowledged.put((record.topic, record.partition, record.offset), (turn.id, turn.leg))
             age = max(0.0, begun_at - turn.opened_at.timestamp())
