@@ -1,0 +1,299 @@
+"""
+What the runtimes rely on, held to every broker alike: in memory, the embedded one, and Apache Kafka.
+"""
+
+import asyncio
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+from aiokafka.admin import NewTopic
+
+from shared.broker.clients import admin
+from shared.errors import Fatal, Invalid, Retryable
+from shared.stage.base import Output
+from shared.stage.errors import OwnershipLost
+from shared.stage.kafka import KafkaBroker
+from shared.stage.memory import MemoryBroker
+from shared.stage.ports import Committed, Position
+
+PARTITIONS = 4
+TOPICS = ("in", "watched", "out", "state")
+
+
+class Member:
+    """A listener that notes what it is told, and reads its tasks from what is committed."""
+
+    def __init__(self):
+        self.group = None
+        self.tasks = frozenset()
+        self.told = []
+        self.changed = asyncio.Event()
+
+    async def revoked(self, tasks):
+        self.told.append(("revoked", tasks))
+
+    async def assigned(self, tasks):
+        positions = [Position(topic, task) for topic in ("in", "watched") for task in tasks]
+        committed = await self.group.committed(positions)
+        missing = [position for position in positions if position not in committed]
+        beginning = await self.group.beginning(missing) if missing else {}
+        for position in positions:
+            self.group.seek(position, committed[position].offset if position in committed else beginning[position])
+        self.group.resume(positions)
+        self.tasks = tasks
+        self.told.append(("assigned", tasks))
+        self.changed.set()
+
+    async def owns(self, count):
+        """Wait until it owns so many tasks; a member that fetches takes part in rebalances."""
+        async with asyncio.timeout(60):
+            while len(self.tasks) != count or self.told[-1][0] != "assigned":
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def settings(request):
+    """How to reach the broker; None where it is in memory."""
+    return None if request.param == "memory" else request.getfixturevalue(f"{request.param}_settings")
+
+
+@pytest.fixture
+async def connect(settings):
+    """Opens a process's connection to a broker that has the topics."""
+    if settings is None:
+        return MemoryBroker(dict.fromkeys(TOPICS, PARTITIONS)).connect
+    administration = admin(settings)
+    await administration.start()
+    topics = [NewTopic(f"{settings.namespace}{topic}", PARTITIONS, 1) for topic in TOPICS]
+    await administration.create_topics(topics)
+    await administration.close()
+    return lambda: KafkaBroker(settings)
+
+
+@pytest.fixture
+def name():
+    return f"group-{uuid4().hex[:8]}"
+
+
+@asynccontextmanager
+async def joined(broker, name):
+    """A member of the group, with its listener."""
+    member = Member()
+    member.group = broker.group(name, ("in", "watched"))
+    await member.group.start(member)
+    try:
+        yield member
+    finally:
+        await member.group.stop()
+
+
+@asynccontextmanager
+async def producing(broker):
+    producer = broker.producer()
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def read(member, count):
+    """*count* records, or what there is after a while."""
+    records = []
+    async with asyncio.timeout(30):
+        while len(records) < count:
+            records += await member.group.fetch(records_max=100, wait_seconds=0.2)
+    return records
+
+
+def outputs(*values, topic="in"):
+    return [Output(topic, b"k", value, (("h", value),)) for value in values]
+
+
+async def test_records_arrive_whole_and_in_order(connect, name):
+    broker = connect()
+    async with producing(broker) as producer, joined(broker, name) as member:
+        await producer.send([*outputs(b"1", b"2"), Output("in", b"k", None), Output("in", None, b"4")], 3)
+        records = await read(member, 4)
+        assert [(r.topic, r.partition, r.offset, r.key, r.value) for r in records] == [
+            ("in", 3, 0, b"k", b"1"),
+            ("in", 3, 1, b"k", b"2"),
+            ("in", 3, 2, b"k", None),
+            ("in", 3, 3, None, b"4"),
+        ]
+        assert records[0].headers == (("h", b"1"),)
+        assert records[0].timestamp_ms > 1_600_000_000_000
+
+
+async def test_a_task_is_the_same_partition_of_every_topic_and_has_one_owner(connect, name):
+    async with joined(connect(), name) as one, joined(connect(), name) as other:
+        await asyncio.gather(one.owns(2), other.owns(2))
+        assert one.tasks | other.tasks == set(range(PARTITIONS))
+        broker = connect()
+        async with producing(broker) as producer:
+            for task in range(PARTITIONS):
+                await producer.send([*outputs(b"a"), *outputs(b"b", topic="watched")], task)
+        for member in (one, other):
+            records = await read(member, 4)
+            assert {(r.topic, r.partition) for r in records} == {
+                (t, p) for t in ("in", "watched") for p in member.tasks
+            }
+
+
+async def test_a_member_keeps_its_tasks_when_others_come_and_go(connect, name):
+    async with joined(connect(), name) as one:
+        await one.owns(PARTITIONS)
+        async with joined(connect(), name) as other:
+            await asyncio.gather(one.owns(2), other.owns(2))
+            kept = one.tasks
+        await one.owns(PARTITIONS)
+        assert kept < one.tasks
+        assert [what for what, _ in one.told] == ["assigned", "revoked", "assigned", "revoked", "assigned"]
+
+
+async def test_progress_is_committed_with_its_metadata_and_read_back(connect, name):
+    async with joined(connect(), name) as member:
+        await member.owns(PARTITIONS)
+        progress = {Position("in", 0): Committed(3, "x" * 4_000), Position("watched", 1): Committed(0, "")}
+        await member.group.commit(progress)
+        asked = [Position(topic, task) for topic in ("in", "watched") for task in range(PARTITIONS)]
+        assert await member.group.committed(asked) == progress
+
+
+async def test_progress_can_be_committed_while_ownership_is_in_doubt(connect, name):
+    class Late(Member):
+        async def revoked(self, tasks):
+            await self.group.commit({Position("in", min(tasks)): Committed(7, "late")})
+            await super().revoked(tasks)
+
+    member = Late()
+    member.group = connect().group(name, ("in", "watched"))
+    await member.group.start(member)
+    try:
+        await member.owns(PARTITIONS)
+        async with joined(connect(), name) as other:
+            await asyncio.gather(member.owns(2), other.owns(2))
+            assert await other.group.committed([Position("in", 0)]) == {Position("in", 0): Committed(7, "late")}
+    finally:
+        await member.group.stop()
+
+
+async def test_nothing_is_committed_for_a_task_that_is_not_owned(connect, name):
+    async with joined(connect(), name) as one, joined(connect(), name) as other:
+        await asyncio.gather(one.owns(2), other.owns(2))
+        with pytest.raises(OwnershipLost):
+            await one.group.commit({Position("in", min(other.tasks)): Committed(1)})
+
+
+async def test_paused_positions_are_not_read_and_lose_nothing(connect, name):
+    broker = connect()
+    async with producing(broker) as producer, joined(broker, name) as member:
+        await member.owns(PARTITIONS)
+        member.group.pause([Position("in", 0)])
+        await producer.send(outputs(b"held"), 0)
+        await producer.send(outputs(b"free"), 1)
+        assert [record.value for record in await read(member, 1)] == [b"free"]
+        assert await member.group.fetch(records_max=10, wait_seconds=0.3) in ([], ())
+        member.group.resume([Position("in", 0)])
+        assert [record.value for record in await read(member, 1)] == [b"held"]
+
+
+async def test_a_position_is_read_from_where_it_was_sought(connect, name):
+    broker = connect()
+    async with producing(broker) as producer, joined(broker, name) as member:
+        await producer.send(outputs(b"0", b"1", b"2"), 0)
+        await read(member, 3)
+        member.group.seek(Position("in", 0), 1)
+        assert [record.value for record in await read(member, 2)] == [b"1", b"2"]
+        assert await member.group.beginning([Position("in", 0)]) == {Position("in", 0): 0}
+
+
+async def test_positions_that_are_not_owned_can_be_paused_without_harm(connect, name):
+    async with joined(connect(), name) as member:
+        await member.owns(PARTITIONS)
+        member.group.pause([Position("in", 99)])
+        member.group.resume([Position("in", 99)])
+
+
+async def test_a_partition_that_an_output_topic_lacks_is_fatal(connect, settings):
+    if settings is None:
+        pytest.skip("logs in memory have no fixed number")
+    async with producing(connect()) as producer:
+        with pytest.raises(Fatal, match="partition 99"):
+            await producer.send(outputs(b"1"), 99)
+
+
+async def test_a_group_over_a_missing_topic_says_so_and_may_be_tried_again(connect, name, settings):
+    if settings is None:
+        pytest.skip("topics in memory are not declared")
+    group = connect().group(name, ("in", "nowhere"))
+    with pytest.raises(Retryable, match="nowhere"):
+        await group.start(Member())
+
+
+async def test_a_record_beyond_every_limit_is_refused_and_the_producer_lives(connect, settings):
+    if settings is None:
+        pytest.skip("logs in memory have no limit")
+    async with producing(connect()) as producer:
+        for size in (1_500_000, 5_000_000):
+            with pytest.raises(Invalid, match="Large"):
+                await producer.send([Output("out", b"k", b"x" * size)], 0)
+            await asyncio.wait_for(producer.send(outputs(b"small", topic="out"), 0), 30)
+
+
+async def test_a_transaction_writes_outputs_and_progress_together(connect, name):
+    broker = connect()
+    async with joined(broker, name) as member:
+        await member.owns(PARTITIONS)
+        producer = broker.transactional_producer(f"{name}.2", group=name)
+        await producer.start()
+        await producer.transact(outputs(b"a", b"b", topic="out"), 2, {Position("in", 2): Committed(5, "m")})
+        await producer.transact([], 2, {Position("in", 2): Committed(6, "n")})
+        await producer.stop()
+        assert await member.group.committed([Position("in", 2)]) == {Position("in", 2): Committed(6, "n")}
+        assert [value async for _, value, _ in broker.changelog().read("out", 2)] == [b"a", b"b"]
+
+
+async def test_the_former_owner_is_fenced_and_writes_nothing_more(connect, name):
+    broker = connect()
+    async with joined(broker, name) as member:
+        await member.owns(PARTITIONS)
+        old, new = (broker.transactional_producer(f"{name}.0", group=name) for _ in range(2))
+        await old.start()
+        await old.transact(outputs(b"old", topic="out"), 0, {Position("in", 0): Committed(1)})
+        await new.start()
+        with pytest.raises(OwnershipLost):
+            await old.transact(outputs(b"zombie", topic="out"), 0, {Position("in", 0): Committed(9)})
+        with pytest.raises(OwnershipLost):
+            await old.transact(outputs(b"zombie", topic="out"), 0, {})
+        await new.transact(outputs(b"new", topic="out"), 0, {Position("in", 0): Committed(2)})
+        await old.stop()
+        await new.stop()
+        assert await member.group.committed([Position("in", 0)]) == {Position("in", 0): Committed(2)}
+        assert [value async for _, value, _ in broker.changelog().read("out", 0)] == [b"old", b"new"]
+
+
+async def test_a_transaction_with_an_output_too_large_leaves_no_trace(connect, name, settings):
+    if settings is None:
+        pytest.skip("logs in memory have no limit")
+    broker = connect()
+    producer = broker.transactional_producer(f"{name}.1", group=name)
+    await producer.start()
+    large = Output("out", b"k", b"x" * 5_000_000)
+    with pytest.raises(Invalid):
+        await producer.transact([*outputs(b"small", topic="out"), large], 1, {})
+    await producer.stop()
+    assert [value async for _, value, _ in broker.changelog().read("out", 1)] == []
+
+
+async def test_a_changelog_is_read_from_its_beginning_to_its_end_whatever_it_holds(connect):
+    broker = connect()
+    assert [entry async for entry in broker.changelog().read("state", 0)] == []
+    async with producing(broker) as producer:
+        await producer.send([Output("state", b"a", b"1", (("h", b"x"),)), Output("state", b"b", None)], 0)
+    assert [entry async for entry in broker.changelog().read("state", 0)] == [
+        (b"a", b"1", (("h", b"x"),)),
+        (b"b", None, ()),
+    ]
