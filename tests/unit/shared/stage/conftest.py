@@ -49,6 +49,12 @@ def _quiet():
 
 
 @pytest.fixture(scope="session")
+def virtual_loop() -> type[VirtualTimeLoop]:
+    """For a test that runs its loop piece by piece."""
+    return VirtualTimeLoop
+
+
+@pytest.fixture(scope="session")
 def virtual() -> Callable[[Coroutine[Any, Any, T]], T]:
     """Runs a coroutine to its end in virtual time."""
 

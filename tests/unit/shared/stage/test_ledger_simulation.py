@@ -6,14 +6,17 @@ pure function.
 
 import asyncio
 import json
-import logging
 import random
 
-import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from prometheus_client import CollectorRegistry
 
 from shared.errors import HoldfastError, Invalid, Retryable
@@ -30,33 +33,6 @@ TASKS = 3
 TOPICS = ("a", "b")
 KEYS = (b"k0", b"k1", b"k2")
 BEGIN_MS = 1_000_000
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _silence():
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer instead of waiting for it."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = BEGIN_MS / 1_000
-        select = self._selector.select
-
-        def jump(timeout):
-            events = select(0)
-            if not events and timeout:
-                self.now += timeout
-            return events
-
-        self._selector.select = jump
-
-    def time(self):
-        return self.now
 
 
 class Client(MemoryClient):
@@ -179,9 +155,12 @@ FAULTS = {
 
 
 class LedgerUnderFire(RuleBasedStateMachine):
+    def __init__(self, loop):
+        super().__init__()
+        self.loop = loop
+
     @initialize(seed=st.integers(0, 1_000_000))
     def begin(self, seed):
-        self.loop = VirtualTimeLoop()
         asyncio.set_event_loop(self.loop)
         self.broker = Broker(self.loop, seed)
         self.workers = []
@@ -262,7 +241,8 @@ class LedgerUnderFire(RuleBasedStateMachine):
         self.loop.run_until_complete(die())
 
     def teardown(self):
-        if not hasattr(self, "loop"):
+        if not hasattr(self, "broker"):
+            self.loop.close()
             return
         try:
             for zombie in self.zombies:
@@ -321,7 +301,10 @@ class LedgerUnderFire(RuleBasedStateMachine):
         assert {key: held for key, held in restored.items() if held} == expected
 
 
-LedgerUnderFire.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-TestLedgerUnderFire = LedgerUnderFire.TestCase
+def test_what_is_committed_is_one_sequential_application_whatever_happens(virtual_loop):
+    run_state_machine_as_test(
+        lambda: LedgerUnderFire(virtual_loop()),
+        settings=settings(
+            max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
