@@ -392,7 +392,7 @@ class ConcurrentStage:
             return
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                while not await self._committer.commit(self._group):
+                while not await self._committer.commit(self._group):  # noqa: ASYNC110  nobody tells when it would pass
                     await asyncio.sleep(self._settings.retry_wait_seconds)
         except TimeoutError:
             _log.warning("the last progress could not be committed and will be repeated", stage=self._name)

@@ -68,6 +68,10 @@ async def connect(settings):
     await administration.start()
     topics = [NewTopic(f"{settings.namespace}{topic}", PARTITIONS, 1) for topic in TOPICS]
     await administration.create_topics(topics)
+    async with asyncio.timeout(30):
+        # Apache Kafka answers before its metadata tells of a new topic.
+        while {topic.name for topic in topics} - set(await administration.list_topics()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     await administration.close()
     return lambda: KafkaBroker(settings)
 
