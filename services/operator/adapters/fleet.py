@@ -5,13 +5,14 @@ The service processes that the operator starts, watches, kills and stops: real p
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from shared.broker.local import free_port_base
 
 STOP_SECONDS_MAX = 40.0
 """How long a process may take to drain after SIGTERM before it is killed; longer than any drain budget."""
@@ -88,7 +89,7 @@ class Fleet:
     async def start(self, name: str, module: str, *arguments: str, **environ: str) -> Member:
         """Start `python -m module arguments` under *name*, with its own telemetry port."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        own = {"HOLDFAST_TELEMETRY_PORT": str(free_port())} | environ
+        own = {"HOLDFAST_TELEMETRY_PORT": str(free_port_base())} | environ
         member = Member(name, module, arguments, {**self.environ, **own}, self.folder / f"{name}.log")
         self.members[name] = member
         await member.start()
@@ -115,10 +116,3 @@ async def _stopped(member: Member) -> int:
     except TimeoutError:
         member.send(signal.SIGKILL)
         return await member.wait()
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

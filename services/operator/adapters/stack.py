@@ -13,10 +13,10 @@ from pathlib import Path
 
 import httpx
 
-from services.operator.adapters.fleet import Fleet, Member, free_port
+from services.operator.adapters.fleet import Fleet, Member
 from services.operator.adapters.playbooks import publish_playbook
 from shared.broker.clients import KafkaSettings
-from shared.broker.local import LocalKafka
+from shared.broker.local import LocalKafka, free_port_base
 from shared.broker.topics import TopicsSettings, create_topics
 from shared.errors import Fatal
 from shared.playbook.model import Playbook
@@ -110,20 +110,19 @@ async def _broker(
     if plan.broker is Broker.OUTSIDE:
         return kafka, None
     if plan.broker is Broker.EMBEDDED:
-        port = free_port()
+        port = free_port_base()
         broker = await aids.start("broker", "shared.broker.embedded", "--port", str(port))
         await _listening(broker, port, plan.ready_seconds_max)
         return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"}), None
-    nodes = LocalKafka(
-        nodes=3 if plan.broker is Broker.KAFKA3 else 1, data=plan.folder / "kafka", port_base=free_port()
-    )
-    stack.callback(nodes.down)
+    count = 3 if plan.broker is Broker.KAFKA3 else 1
+    nodes = LocalKafka(nodes=count, data=plan.folder / "kafka", port_base=free_port_base(count))
+    stack.push_async_callback(asyncio.to_thread, nodes.down)
     await asyncio.to_thread(nodes.up)
     return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes
 
 
 async def _rehearsal(plan: StackPlan, aids: Fleet) -> str:
-    port = free_port()
+    port = free_port_base()
     flags = [part for name, value in plan.rehearsal.items() for part in (f"--{name.replace('_', '-')}", f"{value:g}")]
     model = await aids.start("model", "shared.llm.rehearsal", "--port", str(port), *flags)
     await _listening(model, port, plan.ready_seconds_max)

@@ -60,7 +60,7 @@ def command(
             ready_seconds_max=settings.operator.ready_seconds_max * 2,
         )
         details = chaos.ChaosPlan(
-            seed=number, texts=_texts(), events=events, rate=rate, quiet_seconds=quiet, storm_seconds=storm
+            seed=number, texts=sample_texts(), events=events, rate=rate, quiet_seconds=quiet, storm_seconds=storm
         )
         result = asyncio.run(_run(console, settings, plan, details))
         results.append(result)
@@ -120,6 +120,7 @@ def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} s"
 
 
-def _texts() -> list[str]:
+def sample_texts() -> list[str]:
+    """What the customers of the sample conversations say."""
     rows = (SAMPLES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()
     return [line.text for dialogue in read_dialogues(rows) for line in dialogue.lines]

@@ -1,10 +1,14 @@
-"""A whole Holdfast as real processes, for the tests of this folder: once on the embedded broker, once on Apache Kafka."""
+"""
+A whole Holdfast as real processes, for the tests of this folder: once on the embedded broker, once on Apache Kafka.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
@@ -111,8 +115,9 @@ def _plan(folder: Path, tenant: str, broker: Broker, **changes) -> StackPlan:
     )
 
 
+@asynccontextmanager
 async def started(folder: Path, kafka: KafkaSettings, broker: Broker, **changes) -> AsyncIterator[Pipeline]:
-    """A pipeline for as long as the generator lives."""
+    """A running pipeline."""
     plan = _plan(folder / "stack", "acme", broker, **changes)
     async with (
         running(plan, kafka) as stack,
@@ -134,5 +139,11 @@ async def pipeline(request, tmp_path_factory) -> AsyncIterator[Pipeline]:
         broker = Broker.OUTSIDE
     else:
         kafka, broker = KafkaSettings(), Broker.EMBEDDED
-    async for built in started(folder, kafka, broker):
+    async with started(folder, kafka, broker) as built:
         yield built
+
+
+@pytest.fixture
+def start_pipeline(tmp_path) -> Callable[..., AbstractAsyncContextManager[Pipeline]]:
+    """Starts a pipeline of one's own on the embedded broker, with changes to its `StackPlan`."""
+    return partial(started, tmp_path, KafkaSettings(), Broker.EMBEDDED)
