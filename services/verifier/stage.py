@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from services.verifier.domain.case import Case, Rules, case_of, rules_of
-from services.verifier.domain.procedure import Procedure, Query, sha256_of
+from services.verifier.domain.procedure import Procedure, sha256_of
+from services.verifier.domain.questioning import Query
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.settings import VerifierSection
 from shared.events.envelope import Envelope
@@ -94,13 +95,18 @@ class Verifying:
     async def _drive(self, procedure: Procedure, account: _Account, turn: Turn) -> None:
         deadline = asyncio.get_running_loop().time() + self._remaining_seconds(turn)
         asking = procedure.run()
-        answer: Any = None
+        answers: Any = None
         while True:
             try:
-                query = asking.send(answer)
+                queries = asking.send(answers)
             except StopIteration:
                 return
-            answer = await self._ask(query, account, turn, deadline)
+            asked = [self._ask(query, account, turn, deadline) for query in queries]
+            # All are awaited before the first failure is raised, so that what each of them cost is known.
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            if failure := next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None):
+                raise failure
+            answers = outcomes
 
     async def _ask(self, query: Query, account: _Account, turn: Turn, deadline: float) -> Any:
         answered = await ask(
@@ -110,7 +116,7 @@ class Verifying:
             purpose=query.purpose,
             tenant=turn.tenant,
             deadline=deadline,
-            temperature=self._settings.temperature,
+            temperature=self._settings.temperature if query.temperature is None else query.temperature,
             output_tokens_max=self._settings.output_tokens_max,
             check=query.check,
             request_id=turn.id,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.events.claims import ReasoningMode
+from shared.events.claims import ClaimKind, ReasoningMode
 from shared.playbook.references import PATTERN
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -193,9 +193,32 @@ class Phrases(Part):
     required: tuple[str, ...] = ()
 
 
+class Variant(StrEnum):
+    """
+    How claims that code cannot settle are checked, after Chain-of-Verification (arXiv 2309.11495), but from facts.
+
+    * off: not at all; only what code refuses is kept back.
+    * joint: one call that sees the draft; the weakest, for comparison.
+    * two_step: one call for all questions, blind to the draft; risky claims and many questions as in factored.
+    * factored: one call a question.
+    * factor_revise: factored, and one cross-check call a claim.
+    """
+
+    OFF = "off"
+    JOINT = "joint"
+    TWO_STEP = "two_step"
+    FACTORED = "factored"
+    FACTOR_REVISE = "factor_revise"
+
+
 class VerificationPolicy(Part):
     """How replies are checked before they leave."""
 
+    variant: Variant = Variant.TWO_STEP
+    risky_kinds: tuple[ClaimKind, ...] = Field(
+        (ClaimKind.ACTION,), description="kinds of claims that are asked about one call each"
+    )
+    votes: bool = Field(default=False, description="ask about each risky claim until one verdict is ahead by two")
     corrects: bool = Field(default=True, description="mend failed claims; otherwise only record them")
     rounds_max: int = Field(2, ge=0, le=5)
     calibration_share: float = Field(
@@ -237,6 +260,7 @@ class Arm(Part):
     weight: float = Field(1.0, gt=0)
     mode: ReasoningMode | None = None
     corrects: bool | None = None
+    variant: Variant | None = None
 
 
 class Playbook(Part):

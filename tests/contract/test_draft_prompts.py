@@ -99,7 +99,7 @@ def test_the_draft_is_asked_for_as_pinned(playbook, opened, generated, mode):
 
 
 def test_the_blind_check_is_asked_for_as_pinned(playbook, opened, generated):
-    query = next(verifying(playbook, opened).run())
+    [query] = next(verifying(playbook, opened).run())
     pinned(generated, "blind_answers_v1", query.prompt, blind_blueprint(4, 4).schema())
     for _, text, _, value, _ in SEGMENTS[1:]:
         shown = query.prompt.messages()[1].content
@@ -127,7 +127,7 @@ def test_a_draft_with_six_guidelines_of_twenty_and_six_messages_stays_within_its
 
 
 def test_a_blind_check_stays_within_its_tokens(playbook, opened):
-    query = next(verifying(playbook, opened).run())
+    [query] = next(verifying(playbook, opened).run())
     assert estimate_input_tokens(query.prompt.messages()) <= 1_000
 
 

@@ -37,20 +37,24 @@ class Grounded:
     the fact: such an answer is worth nothing.
     """
 
+    question: str
     status: str
     answer: str
     quote: str
     fact: str
 
 
-def examine(pieces: Sequence[Piece], facts: Sequence[FactRecord], turn_id: str) -> Examination:
+def examine(
+    pieces: Sequence[Piece], facts: Sequence[FactRecord], turn_id: str, *, neutral: bool = False
+) -> Examination:
     """
     The questions behind *pieces*, shuffled by the turn's id, so that neither their order nor their neighbours tell
     what the draft said.
+    *neutral* asks in code's own words instead of the draft's.
     """
     by_id = {fact.id: fact for fact in facts}
     asked = sorted(pieces, key=lambda piece: _shuffle(turn_id, piece.position))
-    questions = tuple(_question(piece, by_id) for piece in asked)
+    questions = tuple(_question(piece, by_id, neutral=neutral) for piece in asked)
     return Examination(tuple(asked), questions, _shown(asked, questions, facts))
 
 
@@ -70,24 +74,25 @@ def grounded(examination: Examination, answers: BlindAnswers) -> dict[int, Groun
     found = {}
     for answer in answers.answers:
         piece = examination.pieces[int(answer.question[1:]) - 1]
-        found[piece.position] = _ground(answer, examination.facts)
+        question = examination.questions[int(answer.question[1:]) - 1]
+        found[piece.position] = _ground(question, answer, examination.facts)
     return found
 
 
-def _ground(answer: BlindAnswer, facts: Sequence[FactRecord]) -> Grounded:
+def _ground(question: str, answer: BlindAnswer, facts: Sequence[FactRecord]) -> Grounded:
     if answer.status == "not_in_facts" or answer.fact == NO_FACT:
-        return Grounded("not_in_facts", "", "", "")
+        return Grounded(question, "not_in_facts", "", "", "")
     fact = facts[int(answer.fact[1:]) - 1].text
     quote = folded(answer.quote).strip(" .\"'")
     if not quote or quote not in folded(fact):
-        return Grounded("not_in_facts", "", "", "")
-    return Grounded(answer.status, answer.answer, answer.quote, fact)
+        return Grounded(question, "not_in_facts", "", "", "")
+    return Grounded(question, answer.status, answer.answer, answer.quote, fact)
 
 
-def _question(piece: Piece, facts: dict[str, FactRecord]) -> str:
+def _question(piece: Piece, facts: dict[str, FactRecord], *, neutral: bool) -> str:
     segment = piece.segment
     cited = [facts[fact_id].text for fact_id in segment.fact_ids if fact_id in facts]
-    return open_question(segment.open_question, segment.text, segment.value, cited)
+    return open_question("" if neutral else segment.open_question, segment.text, segment.value, cited)
 
 
 def _shuffle(turn_id: str, position: int) -> bytes:

@@ -12,7 +12,7 @@ from shared.arq.wording import words
 from shared.events.conversation import Author
 from shared.events.turns import TurnDrafted
 from shared.playbook.active import active_guidelines
-from shared.playbook.model import Criticality, Guideline, Playbook
+from shared.playbook.model import Criticality, Guideline, Playbook, Variant
 
 _SHARES = 1 << 32
 
@@ -39,6 +39,7 @@ class Case:
     guidelines: tuple[Guideline, ...]
     corrects: bool
     calibrates: bool
+    variant: Variant
 
 
 def rules_of(playbook: Playbook) -> Rules:
@@ -66,6 +67,7 @@ def case_of(drafted: TurnDrafted, playbook: Playbook, rules: Rules) -> Case:
         known_guidelines=rules.guidelines | {guideline.id: guideline for guideline in active},
         guidelines=to_perform,
         corrects=corrects(playbook, opened.turn.arm),
+        variant=variant(playbook, opened.turn.arm),
         calibrates=falls_within(opened.turn.id, playbook.verification.calibration_share),
     )
 
@@ -76,6 +78,13 @@ def corrects(playbook: Playbook, arm: str) -> bool:
         own = playbook.experiment.arms[arm].corrects
         return playbook.verification.corrects if own is None else own
     return playbook.verification.corrects
+
+
+def variant(playbook: Playbook, arm: str) -> Variant:
+    """How claims are checked: as the experiment's *arm* says, else as the playbook does."""
+    if playbook.experiment is not None and arm in playbook.experiment.arms:
+        return playbook.experiment.arms[arm].variant or playbook.verification.variant
+    return playbook.verification.variant
 
 
 def falls_within(turn_id: str, share: float) -> bool:

@@ -138,7 +138,7 @@ def _adds(piece: Piece, answer: Grounded) -> bool:
     meaning.
     """
     text = piece.segment.text
-    novel = content_set(text) - content_set(answer.fact) - content_set(piece.segment.open_question)
+    novel = content_set(text) - content_set(answer.fact) - content_set(answer.question)
     return len(novel) > NOVEL_WORDS_MAX or bool(novel & _STRONG)
 
 

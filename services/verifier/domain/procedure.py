@@ -6,38 +6,19 @@ claim that is right costs nothing when it repeats its fact, and shares one blind
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from services.verifier.domain import blind, crosscheck, revision
-from services.verifier.domain.blueprints import (
-    BlindAnswers,
-    CrossCheck,
-    Edit,
-    blind_blueprint,
-    cross_check_blueprint,
-    edit_blueprint,
-)
+from services.verifier.domain import blind, crosscheck, questioning, revision
+from services.verifier.domain.blind import Grounded
+from services.verifier.domain.blueprints import CrossCheck, Edit, edit_blueprint
 from services.verifier.domain.case import Case
 from services.verifier.domain.claims import Piece, pieces_of, reply_of, verdicts_of
 from services.verifier.domain.gate import reply_complaints
-from services.verifier.domain.prompts import blind_prompt, cross_check_prompt, edit_prompt
-from shared.arq.blueprint import Blueprint
-from shared.arq.prompt import Prompt
+from services.verifier.domain.prompts import edit_prompt
+from services.verifier.domain.questioning import Asking, Query
 from shared.events.claims import Judge, Verdict
 from shared.events.turns import Adherence, FactRecord, GuidelineVerdict, Spent, Verification
-from shared.playbook.model import Criticality, Guideline
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One question to a model; `purpose` is a bounded label, `check` finds what is wrong with an answer's form."""
-
-    purpose: str
-    blueprint: Blueprint[Any]
-    prompt: Prompt
-    check: Callable[[Any], str | None]
+from shared.playbook.model import Criticality, Variant
 
 
 class Procedure:
@@ -93,8 +74,8 @@ class Procedure:
         """Whether the reply may be sent: it passed, or failures of single claims are only to be recorded."""
         return self._done and not self.rejection and (not self._failing() or not self._case.corrects)
 
-    def run(self) -> Generator[Query, Any, None]:
-        """Yields what to ask; expects the answer that fits the query's blueprint and passed its check."""
+    def run(self) -> Asking[None]:
+        """Yields what to ask, at once; expects the answers in that order, each of which passed its query's check."""
         case = self._case
         if any(complaint.startswith("restated") for complaint in self._complaints):
             self._done = True
@@ -113,8 +94,9 @@ class Procedure:
             self.rounds += 1
             yield from self._mend()
             yield from self._check([piece for piece in self._pieces if piece.open])
-        if self._judged is None and not self._failing() and self._critical(GuidelineVerdict.UNJUDGED):
-            yield from self._cross_check([], {})
+        checks = case.variant is not Variant.OFF
+        if checks and self._judged is None and not self._failing() and self._critical(GuidelineVerdict.UNJUDGED):
+            yield from self._cross_check([])
         self._complaints = self._wrong_with(self.reply)
         self._done = True
 
@@ -137,58 +119,41 @@ class Procedure:
             spent=spent,
         )
 
-    def _check(self, pieces: Sequence[Piece]) -> Generator[Query, Any, None]:
+    def _check(self, pieces: Sequence[Piece]) -> Asking[None]:
         """Blind answers for *pieces*, and the cross-check for what code cannot decide by them."""
-        if not pieces:
+        if not pieces or self._case.variant is Variant.OFF:
             return
-        answers = yield from self._ask_blind(pieces)
-        judged = [crosscheck.by_code(piece, answers[piece.position]) for piece in pieces]
-        undecided = [piece for piece in judged if piece.open]
-        self._put(judged)
-        if undecided:
-            yield from self._cross_check(undecided, answers)
-
-    def _ask_blind(self, pieces: Sequence[Piece]) -> Generator[Query, Any, dict[int, blind.Grounded]]:
         self._asked = True
-        examination = blind.examine(pieces, self._facts, self._case.drafted.opened.turn.id)
-        answers: BlindAnswers = yield Query(
-            "verify",
-            blind_blueprint(len(examination.questions), len(examination.facts)),
-            blind_prompt([fact.text for fact in examination.facts], examination.questions),
-            lambda said: blind.complaint(examination, said),
-        )
-        return blind.grounded(examination, answers)
+        checked = yield from questioning.check(pieces, self._case, self.reply)
+        self._put([piece for piece, _ in checked])
+        undecided = [(piece, answer) for piece, answer in checked if piece.open]
+        if undecided:
+            yield from self._cross_check(undecided)
 
-    def _cross_check(self, pieces: Sequence[Piece], answers: dict[int, blind.Grounded]) -> Generator[Query, Any, None]:
+    def _cross_check(self, undecided: Sequence[tuple[Piece, Grounded]]) -> Asking[None]:
+        """One call for all claims and the guidelines, or one call a claim, the first with the guidelines."""
+        self._asked = True
+        alone = self._case.variant is Variant.FACTOR_REVISE
+        groups = [[pair] for pair in undecided] if alone and undecided else [list(undecided)]
         guidelines = self._case.guidelines
-        claims = [
-            {
-                "text": piece.segment.text,
-                "question": piece.segment.open_question,
-                "answer": answers[piece.position].answer,
-                "quote": answers[piece.position].quote,
-            }
-            for piece in pieces
-        ]
-        checked: CrossCheck = yield Query(
-            "cross_check",
-            cross_check_blueprint(len(claims), len(guidelines)),
-            cross_check_prompt(claims, [_wording(g) for g in guidelines], self.reply),
-            lambda said: crosscheck.complaint(said, len(claims), len(guidelines)),
+        checked: Sequence[CrossCheck] = yield tuple(
+            questioning.cross_check(group, guidelines if number == 0 else (), self.reply)
+            for number, group in enumerate(groups)
         )
-        self._judged = crosscheck.judged_adherence(guidelines, checked, self.reply)
-        self._put(crosscheck.by_model(pieces, checked, self._facts))
+        self._judged = crosscheck.judged_adherence(guidelines, checked[0], self.reply)
+        for group, said in zip(groups, checked, strict=True):
+            self._put(crosscheck.by_model([piece for piece, _ in group], said, self._facts))
 
-    def _calibrate(self) -> Generator[Query, Any, None]:
+    def _calibrate(self) -> Asking[None]:
         """Ask about claims that code has settled, only to learn how often the blind check agrees; verdicts stay."""
         settled = [piece for piece in self._pieces if piece.is_claim and not piece.dropped and not piece.failing]
         if settled:
-            answers = yield from self._ask_blind(settled)
+            self._asked = True
             fresh = [piece.rewritten(piece.segment, piece.correction) for piece in settled]
-            again = [crosscheck.by_code(piece, answers[piece.position]) for piece in fresh]
-            self.calibrated = all(piece.verdict in {Verdict.SUPPORTED, Verdict.UNCHECKED} for piece in again)
+            again = yield from questioning.check(fresh, self._case, self.reply)
+            self.calibrated = all(piece.verdict in {Verdict.SUPPORTED, Verdict.UNCHECKED} for piece, _ in again)
 
-    def _mend(self) -> Generator[Query, Any, None]:
+    def _mend(self) -> Asking[None]:
         self._pieces = revision.mended_by_code(self._pieces, self._case.ground)
         failing = [piece for piece in self._failing() if not piece.open]
         if not failing:
@@ -196,7 +161,7 @@ class Procedure:
         self._asked = True
         facts = blind.examine(failing, self._facts, "").facts
         playbook = self._case.playbook
-        edit: Edit = yield Query(
+        query = Query(
             "edit",
             edit_blueprint(len(failing), len(facts)),
             edit_prompt(
@@ -210,6 +175,8 @@ class Procedure:
             ),
             lambda said: revision.complaint(said, len(failing), len(facts)),
         )
+        edit: Edit
+        (edit,) = yield (query,)
         self._pieces = revision.edited(self._pieces, failing, edit, facts, self._case.ground)
 
     @property
@@ -217,7 +184,8 @@ class Procedure:
         return self._case.drafted.draft.facts
 
     def _failing(self) -> list[Piece]:
-        return [piece for piece in self._pieces if piece.failing]
+        unasked = self._case.variant is Variant.OFF
+        return [piece for piece in self._pieces if piece.failing and not (unasked and piece.open)]
 
     def _put(self, judged: Sequence[Piece]) -> None:
         by_position = {piece.position: piece for piece in judged}
@@ -233,7 +201,3 @@ class Procedure:
 def sha256_of(text: str) -> str:
     """The hash that names a reply, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _wording(guideline: Guideline) -> str:
-    return f"{guideline.condition.strip().rstrip('.')} -> {guideline.action.strip()}"

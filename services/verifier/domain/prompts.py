@@ -45,12 +45,19 @@ that are kept. Leave out what no fact supports; an empty text removes the segmen
 - text: what the customer reads, in the language of the segment."""
 
 
-def blind_prompt(facts: Sequence[str], questions: Sequence[str]) -> Prompt:
-    """*questions*, in the order in which they are asked, on *facts*."""
+def blind_prompt(facts: Sequence[str], questions: Sequence[str], draft: str = "") -> Prompt:
+    """
+    *questions*, in the order in which they are asked, on *facts*. Only the joint variant, which is not blind, gives the
+    *draft*.
+    """
     asked = [{"question": f"Q{number}", "text": text} for number, text in enumerate(questions, start=1)]
     return Prompt(
         (Section("rules", BLIND_RULES),),
-        (Section("facts", data=_numbered_facts(facts)), Section("questions", data=asked)),
+        (
+            Section("facts", data=_numbered_facts(facts)),
+            *((Section("draft", data={"text": draft}),) if draft else ()),
+            Section("questions", data=asked),
+        ),
     )
 
 

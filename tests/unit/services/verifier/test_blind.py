@@ -75,6 +75,9 @@ def test_other_facts_are_shown_beside_the_cited_ones_within_bounds():
     assert sum(len(fact.text) for fact in examination.facts if fact.id != "fee") <= blind.FACTS_CHARS_MAX
 
 
+QUESTION = "What does it cost?"
+
+
 def said(**changes):
     return {"question": "Q1", "fact": "F1", "quote": "4.50 euros", "answer": "4.50", "status": "answered"} | changes
 
@@ -82,18 +85,21 @@ def said(**changes):
 @pytest.mark.parametrize(
     ("answer", "grounded"),
     [
-        (said(), blind.Grounded("answered", "4.50", "4.50 euros", FACTS[0].text)),
-        (said(quote=" COSTS  4.50 euros. "), blind.Grounded("answered", "4.50", " COSTS  4.50 euros. ", FACTS[0].text)),
-        (said(quote="9.50 euros"), blind.Grounded("not_in_facts", "", "", "")),
-        (said(quote=""), blind.Grounded("not_in_facts", "", "", "")),
-        (said(fact="F2"), blind.Grounded("not_in_facts", "", "", "")),
-        (said(fact="none"), blind.Grounded("not_in_facts", "", "", "")),
-        (said(status="not_in_facts"), blind.Grounded("not_in_facts", "", "", "")),
-        (said(status="ambiguous"), blind.Grounded("ambiguous", "4.50", "4.50 euros", FACTS[0].text)),
+        (said(), blind.Grounded(QUESTION, "answered", "4.50", "4.50 euros", FACTS[0].text)),
+        (
+            said(quote=" COSTS  4.50 euros. "),
+            blind.Grounded(QUESTION, "answered", "4.50", " COSTS  4.50 euros. ", FACTS[0].text),
+        ),
+        (said(quote="9.50 euros"), blind.Grounded(QUESTION, "not_in_facts", "", "", "")),
+        (said(quote=""), blind.Grounded(QUESTION, "not_in_facts", "", "", "")),
+        (said(fact="F2"), blind.Grounded(QUESTION, "not_in_facts", "", "", "")),
+        (said(fact="none"), blind.Grounded(QUESTION, "not_in_facts", "", "", "")),
+        (said(status="not_in_facts"), blind.Grounded(QUESTION, "not_in_facts", "", "", "")),
+        (said(status="ambiguous"), blind.Grounded(QUESTION, "ambiguous", "4.50", "4.50 euros", FACTS[0].text)),
     ],
 )
 def test_an_answer_counts_only_if_its_quote_stands_in_the_fact_that_it_names(answer, grounded):
-    examination = examined(claim("It costs 4.50 euros."))
+    examination = examined(claim("It costs 4.50 euros.", QUESTION))
     answers = BlindAnswers.model_validate({"answers": [answer]})
     assert blind.complaint(examination, answers) is None
     assert blind.grounded(examination, answers) == {1: grounded}

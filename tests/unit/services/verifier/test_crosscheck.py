@@ -23,7 +23,7 @@ def piece(text):
 
 
 def answered(quote, answer="", status="answered"):
-    return Grounded(status, answer or quote, quote, FACT.text)
+    return Grounded("What does it cost?", status, answer or quote, quote, FACT.text)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def answered(quote, answer="", status="answered"):
         ("It is kept in euros.", answered("is kept in euros"), "supported", "words_stand_in_quote"),
         ("It is not kept in euros.", answered("is kept in euros"), "unchecked", ""),
         ("It is safe.", answered("is kept in euros"), "unchecked", ""),
-        ("It is safe.", Grounded("not_in_facts", "", "", ""), "unsupported", "not_in_facts"),
+        ("It is safe.", Grounded("What?", "not_in_facts", "", "", ""), "unsupported", "not_in_facts"),
         ("You pay 4.50 euros.", answered("costs 4.50 euros", "4.50", "ambiguous"), "unchecked", ""),
         ("It never costs 4.50 euros.", answered("costs 4.50 euros a month", "4.50"), "unchecked", ""),
     ],
