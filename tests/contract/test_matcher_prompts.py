@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.matcher.domain.blueprints import plain_blueprint
+from services.matcher.domain.blueprints import full_blueprint, plain_blueprint
 from services.matcher.domain.compiled import compiled
 from services.matcher.domain.decision import first_inquiry
 from shared.events.conversation import Author
-from shared.events.turns import Applied, Turn, TurnOpened, Utterance
+from shared.events.turns import Applied, JourneyPosition, Turn, TurnOpened, Utterance
 from shared.playbook.loading import parse
 
 GOLDEN = "tests/contract/golden/prompts"
@@ -28,6 +28,24 @@ guidelines:
   - {id: urgent, condition: The customer is in pain and has a fever, action: Call 112, criticality: high}
 glossary:
   - {term: slot, meaning: A time at which an appointment begins}
+"""
+SITUATIONS = b"""\
+agent: clinic
+profile: {name: Ada}
+guidelines:
+  - {id: unclear, condition: "The patient wants to follow up, unclear how"}
+  - {id: results, condition: The patient wants lab results, action: Read them out}
+  - {id: fasting, condition: A blood test is planned, action: Tell them to fast, journey: visit}
+journeys:
+  - id: visit
+    title: Book a visit
+    conditions: [The patient wants an appointment]
+    states:
+      - {id: day, action: Ask for the day, needs_customer: true, next: [{to: free}]}
+      - {id: free, kind: tool, tool: calendar, next: [{to: confirm, when: The day is free}, {to: day}]}
+      - {id: confirm, action: Confirm the visit, next: [{to: end}]}
+relationships:
+  - {kind: disambiguation, source: unclear, targets: [results, 'journey:visit']}
 """
 DIALOGUE = (
     (Author.CUSTOMER, "Hello, I am allergic to penicillin. Can I get an appointment?"),
@@ -66,6 +84,20 @@ def test_the_prompt_is_as_pinned(role: str, generated: Callable[[str, str], None
     messages = first_inquiry(desk, turn).prompt().messages()
     (text,) = [message.content for message in messages if message.role == role]
     generated(f"{GOLDEN}/match_guidelines_v1.{role}.txt", text + "\n")
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_the_prompt_about_situations_is_as_pinned(role: str, generated: Callable[[str, str], None]) -> None:
+    desk = compiled(parse(SITUATIONS, "clinic.yaml").playbook)
+    turn = opened().model_copy(update={"applied": {}, "journeys": {"visit": JourneyPosition(path=("day",))}})
+    messages = first_inquiry(desk, turn).prompt().messages()
+    (text,) = [message.content for message in messages if message.role == role]
+    generated(f"{GOLDEN}/match_situations_v1.{role}.txt", text + "\n")
+
+
+def test_the_schema_about_situations_is_as_pinned(generated: Callable[[str, str], None]) -> None:
+    schema = full_blueprint(4, 1, 3).schema()
+    generated(f"{GOLDEN}/match_situations_v1.schema.json", json.dumps(schema, indent=2) + "\n")
 
 
 def test_the_schema_is_as_pinned(generated: Callable[[str, str], None]) -> None:

@@ -39,6 +39,7 @@ is outstanding; else not_now.
 Each id exactly once, but leave out principles that do not hold."""
 
 SITUATIONS: Final = """\
+`more_guidelines` are further guidelines, those of journeys under way: judge them like the others.
 kind beginning: `when` says what a journey is for; judge it among the checks, as a need of now.
 `choices`: each guideline of kind choice, which says that a request is unclear between its `options`. `evidence`: what
 the customer asks for, in at most 15 words. `asked_before`: whether the agent already asked them to choose. `settled`:

@@ -116,7 +116,7 @@ def _journey(journey: Mapping[str, Any], heard: "_Heard") -> dict[str, Any]:
             {
                 "state": state["id"],
                 "evidence": "the customer went on",
-                "completed": "completed" if done else "needs_customer",
+                "completed": "completed" if done else "needs_tool" if state["kind"] == "tool" else "needs_customer",
                 "leads_to": ways[0] if done and ways else "none",
             }
         )

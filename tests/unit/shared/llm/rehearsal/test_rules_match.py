@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.llm.rehearsal.rules import Situation, load_rules
-from shared.llm.rehearsal.rules_match import match
+from shared.llm.rehearsal.rules_match import match, match_situations
 from shared.llm.rehearsal.settings import RehearsalSettings
 
 GUIDELINES = {
@@ -89,3 +89,58 @@ def test_an_empty_prompt_is_answered() -> None:
 
 def test_it_is_registered_for_the_matchers_schema() -> None:
     assert load_rules()["match_guidelines_v1"] is match
+
+
+def situations(text: str, *, path: tuple[str, ...] = ()) -> Situation:
+    guidelines = [
+        {"id": "G1", "kind": "choice", "when": "Something about an order", "options": ["G2", "G3"]},
+        {"id": "G2", "when": "The customer wants to cancel"},
+        {"id": "G3", "kind": "beginning", "when": "The customer wants to return shoes"},
+    ]
+    states = [
+        {"id": "S1", "kind": "chat", "do": "Ask for the day", "needs_customer": True, "next": [{"to": "S2"}]},
+        {"id": "S2", "kind": "tool", "tool": "calendar", "next": [{"to": "S3"}]},
+        {"id": "S3", "kind": "chat", "do": "Confirm"},
+    ]
+    sections: dict[str, Any] = {
+        "guidelines": guidelines[:2],
+        "more_guidelines": guidelines[2:],
+        "journeys": [{"id": "J1", "title": "t", "path": list(path), "states": states}],
+        "conversation": [{"from": "customer", "text": text, "new": True}],
+    }
+    return Situation(sections, {}, Random(0), RehearsalSettings())
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "options"),
+    [
+        ("it is about my order", "ask", ["G2", "G3"]),
+        ("cancel my order", "clear", ["G2"]),
+        ("cancel my order, or return the shoes", "ask", ["G2", "G3"]),
+        ("what time is it", "clear", []),
+    ],
+)
+def test_a_choice_is_open_while_no_single_option_is_named(text: str, verdict: str, options: list[str]) -> None:
+    (choice,) = match_situations(situations(text))["choices"]
+    assert (choice["verdict"], choice["options"]) == (verdict, options)
+
+
+@pytest.mark.parametrize(
+    ("path", "steps"),
+    [
+        ((), []),
+        (("S1",), [("S1", "completed", "S2")]),
+        (("S1", "S2"), [("S2", "needs_tool", "none")]),
+        (("S1", "S2", "S3"), [("S3", "completed", "none")]),
+    ],
+)
+def test_a_journey_goes_one_state_further_a_turn_and_never_past_a_tool(
+    path: tuple[str, ...], steps: list[tuple[str, str, str]]
+) -> None:
+    (journey,) = match_situations(situations("tuesday", path=path))["journeys"]
+    assert [(s["state"], s["completed"], s["leads_to"]) for s in journey["steps"]] == steps
+
+
+def test_beginnings_are_checks_and_choices_are_not() -> None:
+    found = match_situations(situations("I want to return shoes"))
+    assert {item["guideline"]: item["verdict"] for item in found["checks"]} == {"G2": "not_now", "G3": "applies"}
