@@ -45,7 +45,10 @@ def encode(event: Envelope[Body]) -> tuple[Headers, bytes]:
 
 
 def headers_of(event: Envelope[Any]) -> Headers:
-    """The headers of *event*'s record, for a writer that has the body's JSON already."""
+    """
+    The headers of *event*'s record, for a writer that has the body's JSON already: id and type first, then what several
+    events about the same thing may have in common (see `sibling`).
+    """
     optional = (
         ("ce_correlationid", event.correlation_id),
         ("ce_causationid", event.causation_id),
@@ -53,15 +56,20 @@ def headers_of(event: Envelope[Any]) -> Headers:
         ("traceparent", event.traceparent),
     )
     return (
-        ("ce_specversion", b"1.0"),
         ("ce_id", event.id.encode()),
-        ("ce_source", event.source.encode()),
         ("ce_type", event.type.encode()),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", event.source.encode()),
         ("ce_time", _written(event.time).encode()),
         ("ce_subject", event.subject.encode()),
         (CONTENT_TYPE, b"application/json"),
         *[(name, value.encode()) for name, value in optional if value],
     )
+
+
+def sibling(headers: Headers, event_id: str, event_type: str) -> Headers:
+    """The headers of an event that differs from the one of *headers* (from `headers_of`) in id and type only."""
+    return (("ce_id", event_id.encode()), ("ce_type", event_type.encode()), *headers[2:])
 
 
 def decode(
