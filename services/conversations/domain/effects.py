@@ -3,7 +3,6 @@ What a step makes known: turns opened and turns closed.
 """
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ class Reply(NamedTuple):
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A turn was opened: the stages are to find its reply."""
 
     turn: OpenTurn
@@ -38,8 +36,7 @@ class Opened:
     customer_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """
     A turn ended, with the reply that left, if any. `finished` is the stages' record, where they came to an end before.
     """

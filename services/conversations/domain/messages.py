@@ -4,7 +4,7 @@ What follows from a message of a customer, a human agent, or somebody else.
 
 from services.conversations.domain.effects import Note
 from services.conversations.domain.instants import at, ms_of
-from services.conversations.domain.step import Step
+from services.conversations.domain.step import NO_PLAYBOOK, Step
 from services.conversations.domain.transcript import Window, entry_of
 from services.conversations.domain.turns import close_at_once, open_turn, settle, supersede, wait_for_more
 from shared.events.conversation import Author, MessagePosted, Mode
@@ -26,11 +26,12 @@ def message_posted(step: Step, event: Envelope[MessagePosted]) -> None:
     if author is Author.ASSISTANT:
         step.notes.append(Note.ASSISTANT_ECHO)
         return
-    limits = step.limits(event.data.agent)
+    found = step.playbooks.current(step.address.tenant, event.data.agent)
+    limits = found[1].limits if found else NO_PLAYBOOK
     size_bytes = len(event.data.text.encode())
     _record(step, event, limits, size_bytes)
     if author is Author.CUSTOMER:
-        _customer_wrote(step, event, limits, too_large=size_bytes > limits.message_bytes)
+        _customer_wrote(step, event, limits, known=found is not None, too_large=size_bytes > limits.message_bytes)
     elif author is Author.HUMAN_AGENT:
         settle(step, Outcome.HANDED_OFF, ClosedBy.HUMAN_TOOK_OVER)
 
@@ -43,11 +44,12 @@ def message_after_erasure(step: Step, event: Envelope[MessagePosted]) -> None:
         step.notes.append(Note.AFTER_ERASURE)
 
 
-def _customer_wrote(step: Step, event: Envelope[MessagePosted], limits: Limits, *, too_large: bool) -> None:
+def _customer_wrote(
+    step: Step, event: Envelope[MessagePosted], limits: Limits, *, known: bool, too_large: bool
+) -> None:
     state, agent = step.state, event.data.agent
     if event.data.customer_name:
         state.customer_name = event.data.customer_name
-    known = step.playbooks.current(step.address.tenant, agent) is not None
     if known:
         state.agent = agent
     if state.mode is Mode.MANUAL:

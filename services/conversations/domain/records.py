@@ -16,7 +16,7 @@ from services.conversations.domain.state import OpenTurn
 from services.conversations.domain.step import Step
 from shared.events import topics
 from shared.events.claims import ReasoningMode
-from shared.events.codec import Headers, headers_of, source_of
+from shared.events.codec import Headers, headers_of, sibling, source_of
 from shared.events.conversation import ResponseOrigin
 from shared.events.envelope import Address, Envelope, derived_id
 from shared.events.turns import ClaimVerdict
@@ -66,15 +66,16 @@ def _opened(step: Step, opened: Opened) -> Emission:
 
 
 def _closed(step: Step, closed: Closed) -> list[Emission]:
-    turn, written = closed.turn, []
+    turn = closed.turn
+    headers = _headers(step, turn, "turn.closed")
+    written = [Emission(topics.TURNS_CLOSED, headers, _closing(step, closed))]
     if closed.reply is not None:
-        value = to_json(_response(turn, closed.reply))
-        written.append(Emission(topics.CONVERSATION_RESPONSES, _headers(step, turn, "response.sent"), value))
-    written.append(Emission(topics.TURNS_CLOSED, _headers(step, turn, "turn.closed"), _closing(step, closed)))
-    written += [
-        Emission(topics.CLAIMS_JUDGED, _headers(step, turn, "claim.judged", number), to_json(claim))
-        for number, claim in enumerate(_claims(closed), start=1)
-    ]
+        response = to_json(_response(turn, closed.reply))
+        sent = sibling(headers, derived_id(turn.id, "response.sent"), "response.sent")
+        written.insert(0, Emission(topics.CONVERSATION_RESPONSES, sent, response))
+    for number, claim in enumerate(_claims(closed), start=1):
+        judged = sibling(headers, derived_id(turn.id, "claim.judged", number), "claim.judged")
+        written.append(Emission(topics.CLAIMS_JUDGED, judged, to_json(claim)))
     return written
 
 
@@ -184,9 +185,9 @@ def _marks(closed: Closed) -> list[Any]:
     return [*opening, *stages, _mark(closed.closed_ms, closed.closed_ms)]
 
 
-def _headers(step: Step, turn: OpenTurn, event_type: str, number: int = 1) -> Headers:
+def _headers(step: Step, turn: OpenTurn, event_type: str, *parts: int) -> Headers:
     envelope = Envelope(
-        id=derived_id(turn.id, event_type, number),
+        id=derived_id(turn.id, event_type, *parts),
         source=source_of(step.address.tenant, SERVICE),
         type=event_type,
         time=at(step.now_ms),

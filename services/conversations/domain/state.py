@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from services.conversations.domain.transcript import EMPTY, Entry, Transcript, transcript_of
+from services.conversations.domain.transcript import EMPTY, NO_SEQUENCE, Entry, Transcript, transcript_of
 from shared.errors import Fatal
 from shared.events.conversation import Mode
 
@@ -71,7 +71,7 @@ class ConversationState:
     burst_ms: int = 0
     settle_due_ms: int = 0
     traceparent: str = ""
-    sequence: int = -1
+    sequence: int = NO_SEQUENCE
     customer_name: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     applied: dict[str, Performed] = field(default_factory=dict)
@@ -118,7 +118,8 @@ def encode(state: ConversationState) -> bytes:
         head["open"] = state.open._asdict()
     entries = state.transcript.entries
     if entries:
-        head["sequences"] = [entry.sequence for entry in entries]
+        if state.sequence != NO_SEQUENCE:
+            head["sequences"] = [entry.sequence for entry in entries]
         head["tokens"] = [entry.tokens for entry in entries]
         head["omitted"] = state.transcript.omitted
     return b"\n".join((to_json(head), *[entry.utterance for entry in entries]))
@@ -162,7 +163,8 @@ def decode(data: bytes) -> ConversationState:
 
 
 def _transcript(head: dict[str, Any], utterances: list[bytes]) -> Transcript:
-    entries = zip(head.get("sequences", ()), head.get("tokens", ()), utterances, strict=True)
+    sequences = head.get("sequences") or [NO_SEQUENCE] * len(utterances)
+    entries = zip(sequences, head.get("tokens", ()), utterances, strict=True)
     return transcript_of(tuple([Entry(*entry) for entry in entries]), head.get("omitted", 0))
 
 

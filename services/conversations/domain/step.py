@@ -11,7 +11,8 @@ from shared.events.envelope import Address
 from shared.playbook.directory import Directory
 from shared.playbook.model import Fallbacks, Limits
 
-_NO_PLAYBOOK = Limits()
+NO_PLAYBOOK = Limits()
+"""What a conversation is held to whose agent has no playbook."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Step:
     def limits(self, agent: str) -> Limits:
         """The limits of *agent*'s playbook in force; the default ones where there is none."""
         found = self.playbooks.current(self.address.tenant, agent)
-        return found[1].limits if found else _NO_PLAYBOOK
+        return found[1].limits if found else NO_PLAYBOOK
 
     def fallbacks(self, turn: OpenTurn) -> Fallbacks | None:
         """

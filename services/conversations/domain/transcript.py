@@ -11,7 +11,7 @@ from shared.events.turns import Utterance
 from shared.playbook.model import Limits
 
 CHARS_A_TOKEN = 4
-_NO_SEQUENCE = -1
+NO_SEQUENCE = -1
 
 
 class Entry(NamedTuple):
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 def entry_of(utterance: Utterance, sequence: int | None = None) -> Entry:
     """*utterance* as it is kept."""
     return Entry(
-        _NO_SEQUENCE if sequence is None else sequence,
+        NO_SEQUENCE if sequence is None else sequence,
         -(-len(utterance.text) // CHARS_A_TOKEN),
         utterance.model_dump_json().encode(),
     )
@@ -61,7 +61,7 @@ class Transcript(NamedTuple):
         """
         entries = self.entries
         at = len(entries)
-        if entry.sequence != _NO_SEQUENCE:
+        if entry.sequence != NO_SEQUENCE:
             at = next((i for i, other in enumerate(entries) if other.sequence > entry.sequence), at)
             at = len(entries) if at == 0 and self.omitted else at
         grown = Transcript(

@@ -52,8 +52,11 @@ def open_turn(step: Step) -> None:
         close_at_once(step, state.agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
         return
     version, playbook = found
-    turn = _turn(step, state.agent, covers)._replace(
-        playbook_version=version,
+    turn = _turn(
+        step,
+        state.agent,
+        covers,
+        version,
         deadline_ms=step.now_ms + max(1, round(playbook.limits.deadline_seconds * 1000)),
         accepted_ms=state.waiting_since_ms,
         arm=arm_of(playbook.experiment, step.address),
@@ -110,9 +113,10 @@ def close_at_once(
     step: Step, agent: str, covers: tuple[str, ...], outcome: Outcome, reason: ClosedBy, fallback: str = ""
 ) -> None:
     """A turn for *covers* that ends as it begins, with the playbook's text *fallback* where one is named."""
-    turn = _turn(step, agent, covers)
-    if found := step.playbooks.current(step.address.tenant, agent):
-        turn = turn._replace(playbook_version=found[0])
+    found = step.playbooks.current(step.address.tenant, agent)
+    turn = _turn(
+        step, agent, covers, found[0] if found else "", deadline_ms=step.now_ms, accepted_ms=step.now_ms, arm=""
+    )
     reply = fallback_reply(step, turn, fallback) if fallback else None
     _end(step, turn, outcome, reason, reply, None)
 
@@ -139,7 +143,9 @@ def _unanswered(step: Step) -> tuple[str, ...]:
     return covers
 
 
-def _turn(step: Step, agent: str, covers: tuple[str, ...]) -> OpenTurn:
+def _turn(
+    step: Step, agent: str, covers: tuple[str, ...], version: str, *, deadline_ms: int, accepted_ms: int, arm: str
+) -> OpenTurn:
     state = step.state
     state.epoch += 1
     return OpenTurn(
@@ -147,11 +153,12 @@ def _turn(step: Step, agent: str, covers: tuple[str, ...]) -> OpenTurn:
         epoch=state.epoch,
         leg=1,
         agent=agent,
-        playbook_version="",
+        playbook_version=version,
         opened_ms=step.now_ms,
-        deadline_ms=step.now_ms,
-        accepted_ms=step.now_ms,
+        deadline_ms=deadline_ms,
+        accepted_ms=accepted_ms,
         covers=covers,
+        arm=arm,
         traceparent=step.traceparent,
     )
 
