@@ -20,6 +20,7 @@ Exit codes: 0 drained, 1 a `Fatal` or a bug (one critical line in the log), 2 wr
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -43,6 +44,8 @@ from shared.telemetry.server import TelemetryServer
 from shared.telemetry.settings import TelemetrySettings
 
 BEAT_SECONDS = 1.0
+COLLECTOR_THRESHOLDS = (50_000, 20, 50)
+"""Of the three generations (`gc.set_threshold`): new containers, then collections of the generation below."""
 EXIT_DRAINED, EXIT_FAILED, EXIT_SETTINGS, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _log = structlog.get_logger(__name__)
@@ -116,11 +119,24 @@ async def _serve(service: str, settings: S, build: Build[S]) -> None:
     beating = asyncio.create_task(_beat(process.health))
     try:
         async with build(settings, process) as runnable:
+            _spare_the_collector()
             await runnable.run(stop)
     finally:
         process.health.ready = False
         beating.cancel()
         await server.stop()
+
+
+def _spare_the_collector() -> None:
+    """
+    Leave what was loaded out of garbage collection, and collect less often.
+
+    Records are handled without reference cycles, so the collector finds next to nothing, yet its default paces made it
+    walk every living object again and again: a sixth of the conversations service's CPU (316 against 268 µs an event).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 async def _beat(health: Health) -> None:
