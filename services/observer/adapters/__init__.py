@@ -1,0 +1,1 @@
+"""Faust, its tables on Kafka, and the web views."""

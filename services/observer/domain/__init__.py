@@ -1,0 +1,1 @@
+"""What the observer counts, as pure functions of records and offsets."""
