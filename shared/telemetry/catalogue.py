@@ -19,6 +19,7 @@ _CALL: Final = (
     "server_address",
     "server_port",
 )
+_BY_POSITION: Final = ("window", "arm", "position")
 _MESSAGING: Final = ("messaging_system", "messaging_consumer_group_name", "messaging_destination_name")
 
 
@@ -39,6 +40,7 @@ class Metric:
 
 LABELS: Final[Mapping[str, str]] = {
     "agrees": "`yes`, `no`",
+    "arm": "an experiment's arm; the observer names the largest `arms_max`, then `other`; empty outside experiments",
     "cause": "why a retry was not made: `attempts`, `budget`, `deadline`",
     "correction": "what was done to a segment, a word of the contract",
     "error_type": "what failed, a word of shared/llm/errors.py; empty for a success",
@@ -55,9 +57,11 @@ LABELS: Final[Mapping[str, str]] = {
     "mode": "the reasoning mode: `direct`, `cot`, `arq`",
     "note": "a remarkable event, a bounded word of the conversations service",
     "outcome": "how a turn ended, a word of the contract",
+    "position": "a claim's position in its reply: `1` to `16`, then `17+`",
     "provider": "`openai`, `anthropic`",
     "purpose": "what a model call is for: `match`, `draft`, `verify` and the like",
     "python": "Python's version",
+    "quantile": "`0.5`, `0.9`, `0.99`",
     "reason": "why, a bounded snake_case word",
     "result": "how it ended, a bounded word",
     "server_address": "the model endpoint's host",
@@ -67,6 +71,7 @@ LABELS: Final[Mapping[str, str]] = {
     "type": "an event type of the contract",
     "verdict": "what checking found, a word of the contract",
     "version": "Holdfast's version",
+    "window": "`5m`, `1h`, `1d`: the current minute so far and the whole minutes before it",
 }
 """Every label, and what bounds its values: none is a tenant, a conversation, an agent or an id."""
 
@@ -456,8 +461,60 @@ VERIFIER: Final = (
     ),
 )
 
+OBSERVER: Final = (
+    Metric(
+        "holdfast_observer_records_total",
+        "counter",
+        ("result",),
+        "Records read: counted, repeated (by a replay, without effect), late (older than every window), unreadable.",
+        "`unreadable`: a foreign writer on claims.judged or turns.closed; the log names the offset.",
+    ),
+    Metric(
+        "holdfast_claim_hazard_at_risk",
+        "gauge",
+        _BY_POSITION,
+        "Claims judged in the window, by their position in the reply. Each process has its own partitions: sum.",
+        "None while replies leave: verification is skipped, or the observer lags.",
+    ),
+    Metric(
+        "holdfast_claim_hazard_failed",
+        "gauge",
+        _BY_POSITION,
+        "Those that failed as drafted; over at_risk it is the error hazard at that position.",
+        "Rising with the position: long replies err more towards their end; ask for shorter ones.",
+    ),
+    Metric(
+        "holdfast_claim_hazard_corrected",
+        "gauge",
+        _BY_POSITION,
+        "Those that failed and were mended or dropped before the reply left.",
+        "Well below failed in an arm that corrects: revision does not find the source's value.",
+    ),
+    Metric(
+        "holdfast_claim_hazard_verdicts",
+        "gauge",
+        ("window", "arm", "verdict"),
+        "Claims in the window, by the verdict on the draft.",
+        "A share at three times its usual value: the model or the facts have changed.",
+    ),
+    Metric(
+        "holdfast_observed_outcomes",
+        "gauge",
+        ("window", "arm", "outcome"),
+        "Turns in the window, by how they ended.",
+        "As holdfast_event_outcomes_total, from the topics: where both differ for long, the observer lags.",
+    ),
+    Metric(
+        "holdfast_observed_wait_seconds",
+        "gauge",
+        ("window", "arm", "quantile"),
+        "Customers' wait for a response in the window, interpolated within buckets; not to be summed.",
+        "High: the stages' holdfast_event_age_seconds says where the time goes.",
+    ),
+)
+
 CATALOGUE: Final[Mapping[str, Metric]] = {
     metric.name: metric
-    for group in (PROCESS, STAGE, LEDGER, LLM, CONVERSATIONS, PLAYBOOKS, MATCHER, REASONER, VERIFIER)
+    for group in (PROCESS, STAGE, LEDGER, LLM, CONVERSATIONS, PLAYBOOKS, MATCHER, REASONER, VERIFIER, OBSERVER)
     for metric in group
 }
