@@ -1,8 +1,9 @@
 """
-The hazard report for a terminal: three tables, then what they mean in words.
+The hazard report for a terminal: four tables, then what they mean in words.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import isnan
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -12,16 +13,22 @@ from rich.text import Text
 from services.operator import tables
 from services.operator.hazard import words
 from services.operator.hazard.check import Goal
+from services.operator.hazard.models import MODELS, Model
+from services.operator.hazard.prediction import OutOfSample
 from services.operator.hazard.report import Report, Series
-from services.operator.hazard.survival import BIN_CLAIMS, Share
+from services.operator.hazard.survival import BIN_CLAIMS
 from services.operator.hazard.truth import Recovered
+
+MODEL_NAMES = {"constant": "(1-E)^N", "weibull": "Weibull", "frailty": "frailty", "two_state": "two states"}
+NONE = "–"
 
 
 def report(found: Report) -> Iterator[RenderableType]:
     """The tables and the words of *found*."""
-    yield _summary(found)
-    yield _positions(found)
-    yield _predictions(found)
+    named = [(f"{arm.name}\n{one.text}\n{one.judged_by}", one) for arm in found.arms for one in arm.series]
+    header, series = [name for name, _ in named], [one for _, one in named]
+    for table in (_summary, _positions, _survivals, _predictions):
+        yield table(series, header)
     for heading, sentences in words.sections(found):
         yield Text(heading, style="bold blue")
         for sentence in sentences:
@@ -52,71 +59,62 @@ def goal(one: Goal) -> tuple[str, ...]:
     return one.name, f"{one.share:.1%}", f"{one.low:.0%} – {one.high:.0%}", f"{one.data_sets:,}", met
 
 
-def _summary(found: Report) -> Table:
-    return tables.figures(
-        "error hazard",
-        ("arm, text, judge", "answers", "claims", "wrong", "all right", "E", "β", "constant E?", "within answers", ""),
-        (
-            (
-                name,
-                f"{one.answers:,}",
-                f"{one.claims:,}",
-                f"{one.wrong:,}",
-                _percent(one.all_right) if one.all_right else "",
-                _interval(one.constant_hazard.hazard, one.constant_hazard.hazard_interval, ".1%"),
-                _interval(one.constant_hazard.beta, one.constant_hazard.beta_interval, ".2f"),
-                words.p_value(one.p_constant) if one.wrong else "",
-                words.p_value(one.frailty.within.p_value) if one.wrong else "",
-                one.finding.value.replace("_", " "),
-            )
-            for name, one in _series(found)
-        ),
+def _summary(series: Sequence[Series], header: Sequence[str]) -> Table:
+    tests = [one.constant_hazard for one in series]
+    rows = (
+        ("answers", *(f"{one.answers:,}" for one in series)),
+        ("claims judged", *(f"{one.claims:,}" for one in series)),
+        ("claims wrong", *(f"{one.wrong:,}" for one in series)),
+        ("answers all right", *(f"{one.all_right.share:.1%}" if one.all_right else NONE for one in series)),
+        ("E to first error", *(f"{test.hazard:.2%}" for test in tests)),
+        ("  95% from", *(_number(test.hazard_interval[0], ".2%") for test in tests)),
+        ("  to", *(_number(test.hazard_interval[1], ".2%") for test in tests)),
+        ("β", *(_number(test.beta, ".2f") for test in tests)),
+        ("  95% from", *(_number(test.beta_interval[0], ".2f") for test in tests)),
+        ("  to", *(_number(test.beta_interval[1], ".2f") for test in tests)),
+        ("p, E constant", *(_number(one.p_constant, ".3f") for one in series)),
+        ("p, within answers", *(_number(one.frailty.within.p_value, ".3f") for one in series)),
+        ("p, answers alike", *(f"{one.frailty.p_heterogeneity:.3f}" if one.wrong else NONE for one in series)),
+        ("", *(one.finding.value.replace("_", " ") for one in series)),
     )
+    return tables.figures("error hazard", ("", *header), rows)
 
 
-def _positions(found: Report) -> Table:
-    """E(k), S(k) and P(all right | N) of every series at the positions of BIN_CLAIMS."""
-    series = list(_series(found))
-    end = max((one.hazard[-1].at for _, one in series if one.hazard), default=0)
-    shown = [k for k in BIN_CLAIMS if k <= end]
-    rows = []
-    for name, one in series:
-        hazard = {round(share.at): share for share in one.hazard}
-        survival = {point.claims: point for point in one.survival}
-        rows.append((name, "E(k)", *(_percent(hazard[k]) if k in hazard else "" for k in shown)))
-        rows.append(("", "S(k)", *(f"{survival[k].survival:.1%}" if k in survival else "" for k in shown)))
-    header = ("arm, text, judge", "", *(f"k={k}" for k in shown))
-    return tables.figures("wrong claims at position k, answers without one up to k", header, rows)
+def _positions(series: Sequence[Series], header: Sequence[str]) -> Table:
+    hazards = [{round(share.at): f"{share.share:.1%}" for share in one.hazard} for one in series]
+    end = max((max(shares, default=0) for shares in hazards), default=0)
+    rows = ((f"{k}", *(shares.get(k, NONE) for shares in hazards)) for k in BIN_CLAIMS if k <= end)
+    return tables.figures("E(k): claims that are wrong at position k", ("k", *header), rows)
 
 
-def _predictions(found: Report) -> Table:
-    rows = [
-        (
-            name if number == 0 else "",
-            words.MODEL_NAMES[one.model],
-            ", ".join(f"{key} {value:.3f}" for key, value in one.parameters.items()),
-            _interval(one.expected, one.expected_interval, ".1%"),
-            f"{series.prediction.observed:.1%}" if number == 0 else "",
-            f"{one.log_score:.4f}",
-            _interval(one.gain, one.gain_interval, "+.4f") if number else "",
-        )
-        for name, series in _series(found)
-        if series.prediction
-        for number, one in enumerate(series.prediction.predictions)
-    ]
-    header = ("arm, text, judge", "model", "fitted to short answers", "expected", "measured", "log score", "gain")
-    return tables.figures("long answers in which every claim is right", header, rows)
+def _survivals(series: Sequence[Series], header: Sequence[str]) -> Table:
+    curves = [{point.claims: f"{point.survival:.1%}" for point in one.survival} for one in series]
+    end = max((max(points, default=0) for points in curves), default=0)
+    rows = ((f"{k}", *(points.get(k, NONE) for points in curves)) for k in BIN_CLAIMS if k <= end)
+    return tables.figures("S(k): answers without a wrong claim among the first k", ("k", *header), rows)
 
 
-def _series(found: Report) -> Iterator[tuple[str, Series]]:
-    for arm in found.arms:
-        for one in arm.series:
-            yield f"{arm.name}, {one.text}, {one.judged_by}", one
+def _predictions(series: Sequence[Series], header: Sequence[str]) -> Table:
+    found = [one.prediction for one in series]
+
+    def row(name: str, cell: Callable[[OutOfSample], str]) -> tuple[str, ...]:
+        return name, *(cell(one) if one else NONE for one in found)
+
+    def expected(model: Model) -> tuple[str, ...]:
+        return row(f"expected: {MODEL_NAMES[model]}", lambda one: f"{one.of(model).expected:.1%}")
+
+    def score(model: Model) -> tuple[str, ...]:
+        return row(f"log score: {MODEL_NAMES[model]}", lambda one: f"{one.of(model).log_score:.4f}")
+
+    rows = (
+        row("short: claims ≤", lambda one: f"{one.short_max}"),
+        row("long answers", lambda one: f"{one.long_answers:,}"),
+        row("all right", lambda one: f"{one.observed:.1%}"),
+        *map(expected, MODELS),
+        *map(score, MODELS),
+    )
+    return tables.figures("long answers, predicted from short ones", ("", *header), rows)
 
 
-def _percent(share: Share) -> str:
-    return f"{share.share:.1%}"
-
-
-def _interval(value: float, interval: tuple[float, float], form: str) -> str:
-    return f"{value:{form}} ({interval[0]:{form}} – {interval[1]:{form}})"
+def _number(value: float, form: str) -> str:
+    return NONE if isnan(value) else f"{value:{form}}"

@@ -52,8 +52,8 @@ def hazard(
         ProcessName,
         typer.Option(
             help="`constant` E; `falling` with position (β = 0.6); `rising` after every error of the answer; `mixed`"
-            " easy and hard answers; `correcting`: a verifier that errs, half of the conversations corrected; `recovering`:"
-            " answers that take errors back later"
+            " easy and hard answers; `correcting`: a verifier that errs, half of the conversations corrected;"
+            " `recovering`: answers that take errors back later"
         ),
     ] = ProcessName.CONSTANT,
     answers: Annotated[int, typer.Option(help="how many", min=10, max=1_000_000)] = 10_000,
