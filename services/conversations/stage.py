@@ -20,7 +20,7 @@ from shared.events.envelope import Address
 from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED
 from shared.playbook.directory import Directory
 from shared.stage.base import Output, Record, Transition
-from shared.telemetry.trace import continued, derived
+from shared.telemetry.trace import hop
 
 INPUTS = (CONVERSATION_EVENTS, TURNS_FINISHED)
 _TYPES = {topic: TOPICS[topic].types for topic in INPUTS}
@@ -63,8 +63,7 @@ class ConversationLedger:
 
         Raises:
             Invalid: the record cannot be read (shared/events/codec.py names the reasons), is `misrouted`, its id was
-                seen with
-                another body (`id_conflict`), or it exceeds a bound.
+                seen with another body (`id_conflict`), or it exceeds a bound.
 
         """
         event = codec.decode(_TYPES[record.topic], record.key, record.headers, record.value)
@@ -73,7 +72,7 @@ class ConversationLedger:
             self._check_home(record)
         step = self._step(address, state or ConversationState(), now_ms)
         step.cause = event.id
-        step.traceparent = str(continued(event.traceparent, derived(event.source, event.id)))
+        step.traceparent = hop(event.traceparent, f"{event.source}\x1f{event.id}")
         if not apply_event(step, event):
             self._count(step)
             return _unchanged(state)
@@ -85,7 +84,7 @@ class ConversationLedger:
         """What follows from a deadline, the end of a burst, or the end of a retention."""
         parent = state.open.traceparent if state.open else state.traceparent
         step = self._step(Address.from_key(key), state, now_ms)
-        step.traceparent = str(continued(parent, derived(key.decode(), "wake", now_ms)))
+        step.traceparent = hop(parent, f"{key.decode()}\x1fwake\x1f{now_ms}")
         if not apply_time(step):
             return Transition(None)
         return self._finish(step)

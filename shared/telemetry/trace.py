@@ -68,6 +68,19 @@ def continued(traceparent: str, bits: Bits) -> TraceContext:
     return new(bits) if parent is None else parent.child(bits)
 
 
+def hop(traceparent: str, seed: str) -> str:
+    """
+    What `str(continued(traceparent, bits))` gives with bits that *seed* decides, at a third of the cost: for a stage
+    whose whole work on a record is some fifty microseconds.
+    """
+    digits = blake2b(seed.encode(), digest_size=(_TRACE_BITS + _SPAN_BITS) // 8).hexdigest()
+    span_id = digits[: _SPAN_BITS // 4]
+    parent = parse(traceparent) if traceparent else None
+    if parent is None:
+        return str(TraceContext(digits[_SPAN_BITS // 4 :], span_id, SAMPLED | RANDOM))
+    return str(TraceContext(parent.trace_id, span_id, parent.flags))
+
+
 def derived(*parts: str | int) -> Bits:
     """
     A source of bits that gives the same sequence whenever it is made from the same *parts* again.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.telemetry.trace import TraceContext, continued, derived, new, parse
+from shared.telemetry.trace import TraceContext, continued, derived, hop, new, parse
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -75,3 +75,23 @@ def test_whatever_is_made_is_read_back(source):
 
     assert parse(str(context)) == context
     assert parse(str(context.child(source.getrandbits))).trace_id == context.trace_id
+
+
+@given(seed=st.text())
+def test_a_derived_hop_is_the_same_each_time_and_a_child_of_its_parent(seed):
+    parent = f"00-{TRACE}-{SPAN}-01"
+    child = parse(hop(parent, seed))
+
+    assert hop(parent, seed) == hop(parent, seed)
+    assert child is not None
+    assert (child.trace_id, child.flags) == (TRACE, 1)
+    assert child.span_id != SPAN
+
+
+@pytest.mark.parametrize("text", ["", "garbage", f"00-{TRACE}-{'0' * 16}-01"])
+def test_a_derived_hop_without_a_parent_begins_a_trace(text):
+    begun = parse(hop(text, "seed"))
+
+    assert begun is not None
+    assert begun.trace_id not in (TRACE, "0" * 32)
+    assert hop(text, "seed") != hop(text, "other")
