@@ -44,7 +44,7 @@ class Client(MemoryClient):
 
         async def fetch_late(**bounds):
             records = await fetch(**bounds)
-            await asyncio.sleep(self.broker.latency("fetch"))
+            await asyncio.sleep(self.broker.lateness())
             return records
 
         group.fetch = fetch_late
@@ -62,6 +62,7 @@ class Broker(MemoryBroker):
 
     def __init__(self, loop, seed):
         chance = random.Random(seed)
+        self.lateness = lambda: chance.choice((0, 0, 0, 0.005, 0.2))
         self.latency = lambda _: chance.choice((0, 0.001, 0.002, 0.004))
         super().__init__(
             dict.fromkeys([*TOPICS, "out", "state", "dead.letters"], TASKS),
@@ -133,7 +134,7 @@ class Worker:
                 fetch_wait_seconds=0.05,
                 ledger_idle_commit_seconds=0.2,
                 ledger_cache_bytes_max=20,
-                ledger_takeover_wait_seconds=0.3,
+                ledger_takeover_wait_seconds=0.02,
                 retry_attempts_max=2,
                 retry_wait_seconds=0.01,
                 restarts_max=1_000_000,

@@ -1,0 +1,93 @@
+import pytest
+
+from shared.errors import Fatal, Retryable
+from shared.stage.errors import OwnershipLost
+from shared.stage.fold import InputFailedError
+from shared.stage.settings import StageSettings
+from shared.stage.tenure import Restarts, Tenure
+
+
+@pytest.fixture
+def begin():
+    def begin(**changes):
+        settings = StageSettings(**changes)
+        return Tenure(settings, Restarts("tally", settings))
+
+    return begin
+
+
+def failed(where="in, partition 0, offset 7"):
+    return InputFailedError(where, KeyError("k"))
+
+
+def test_a_task_that_another_process_took_waits_ever_longer_before_it_takes_it_back(begin):
+    """A zombie must have time to hear of the rebalance; else the two fence each other without end."""
+    tenure = begin(ledger_takeover_wait_seconds=1.0)
+    waits = [tenure.wait_after(OwnershipLost("fenced"), 0) for _ in range(10)]
+
+    assert 0.5 <= waits[0] <= 1.0
+    assert 1.0 <= waits[1] <= 2.0
+    assert max(waits) <= 10.0
+
+
+def test_a_commit_makes_the_waits_short_again(begin):
+    tenure = begin(retry_wait_seconds=0.1)
+    for _ in range(5):
+        tenure.wait_after(Retryable("away"), 0)
+    tenure.committed()
+
+    assert tenure.wait_after(Retryable("away"), 0) <= 0.1
+
+
+def test_passing_errors_never_stop_the_process_and_their_wish_is_heard(begin):
+    tenure = begin()
+
+    assert all(tenure.wait_after(Retryable("away", retry_after_seconds=30.0), 0) >= 30.0 for _ in range(100))
+
+
+def test_unexpected_errors_stop_the_process_when_there_are_too_many_at_once(begin):
+    tenure = begin(restarts_max=2, restarts_window_seconds=60)
+    for now in (0, 50, 100, 150):
+        tenure.wait_after(ValueError("bug"), now)
+
+    with pytest.raises(Fatal, match="3 unexpected errors within 60 s"):
+        tenure.wait_after(ValueError("bug"), 151)
+
+
+def test_a_failed_input_is_tried_once_more_at_once_and_then_stops_the_process(begin):
+    tenure = begin()
+
+    assert tenure.wait_after(failed(), 0) == 0
+    with pytest.raises(Fatal, match=r"in, partition 0, offset 7 .*LEDGER_FAILED_INPUT=dead_letter"):
+        tenure.wait_after(failed(), 0)
+
+
+def test_another_input_has_its_own_second_attempt(begin):
+    tenure = begin()
+
+    for where in ("a", "b", "a", "b"):
+        assert tenure.wait_after(failed(where), 0) == 0
+
+
+def test_a_record_is_condemned_at_its_second_failure_where_the_settings_say_so(begin):
+    tenure = begin(ledger_failed_input="dead_letter")
+
+    tenure.wait_after(failed(), 0)
+    assert tenure.condemned is None
+    tenure.wait_after(failed(), 0)
+    assert tenure.condemned == "in, partition 0, offset 7"
+
+
+def test_what_cannot_be_condemned_stops_the_process_at_its_third_failure(begin):
+    """A timer is no record: there is nothing to send to dead.letters."""
+    tenure = begin(ledger_failed_input="dead_letter")
+    tenure.wait_after(failed("the timer"), 0)
+    tenure.wait_after(failed("the timer"), 0)
+
+    with pytest.raises(Fatal):
+        tenure.wait_after(failed("the timer"), 0)
+
+
+def test_a_fatal_error_is_fatal(begin):
+    with pytest.raises(Fatal, match="no such topic"):
+        begin().wait_after(Fatal("no such topic"), 0)
