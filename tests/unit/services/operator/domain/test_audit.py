@@ -102,7 +102,7 @@ def test_a_message_answered_once_breaks_nothing(auditor):
     report = auditor.report()
 
     assert report.passed
-    assert (1, 1, 1, 1) == (report.messages, report.turns, report.responses, report.claims)
+    assert (report.messages, report.turns, report.responses, report.claims) == (1, 1, 1, 1)
 
 
 BREACHES: dict[str, Callable[[Auditor], object]] = {
@@ -141,14 +141,14 @@ def test_a_response_of_a_superseded_turn_is_a_breach(auditor):
     auditor.response(HERE, sent(2))
     auditor.closing(HERE, closed(2, outcome=Outcome.SUPERSEDED))
 
-    assert ["response without its closed turn"] == [finding.invariant for finding in auditor.report().findings]
+    assert [finding.invariant for finding in auditor.report().findings] == ["response without its closed turn"]
 
 
 def test_text_that_failed_verification_is_a_breach(auditor):
     auditor.response(HERE, sent(2))
     auditor.closing(HERE, closed(2, passed=False))
 
-    assert ["response without its closed turn"] == [finding.invariant for finding in auditor.report().findings]
+    assert [finding.invariant for finding in auditor.report().findings] == ["response without its closed turn"]
 
 
 def test_a_named_fallback_may_leave_without_verification(auditor):

@@ -18,17 +18,17 @@ def test_only_what_customers_said_is_kept_with_its_time_from_the_beginning():
 
     [dialogue] = read_dialogues([row(events=events)])
 
-    assert [("Hi", 0.0), ("Help", 7.0)] == [(line.text, line.after_seconds) for line in dialogue.lines]
+    assert [(line.text, line.after_seconds) for line in dialogue.lines] == [("Hi", 0.0), ("Help", 7.0)]
 
 
 def test_a_dialogue_of_another_domain_is_left_out():
     rows = [row("a", ["bank"], [SAID]), row("b", ["ride"], [SAID])]
 
-    assert ["b"] == [dialogue.name for dialogue in read_dialogues(rows, domain="ride")]
+    assert [dialogue.name for dialogue in read_dialogues(rows, domain="ride")] == ["b"]
 
 
 def test_a_dialogue_without_a_customer_is_left_out():
-    assert [] == list(read_dialogues([row()]))
+    assert list(read_dialogues([row()])) == []
 
 
 @pytest.mark.parametrize("broken", ["{", "[]", '{"events": 3}', '{"dialogue": 1, "events": [{"source": "customer"}]}'])

@@ -4,11 +4,11 @@ STEADY = [n / 10 for n in range(1000)]
 
 
 def test_the_rate_counts_what_closed_in_the_stretch():
-    assert 10 == rate(STEADY, 20.0, 30.0)
+    assert rate(STEADY, 20.0, 30.0) == 10
 
 
 def test_a_fault_that_nobody_noticed_takes_no_time():
-    assert 0.0 == recovery_seconds(STEADY, 50.0, 10.0)
+    assert recovery_seconds(STEADY, 50.0, 10.0) == 0.0
 
 
 def test_recovery_is_when_four_fifths_of_the_rate_are_back():

@@ -11,8 +11,8 @@ def test_the_parts_of_a_turn_add_up_to_the_whole():
 
     parts = hops(marks, posted_ms=0, seen_ms=50)
 
-    assert 50 == sum(parts.values())
-    assert {
+    assert sum(parts.values()) == 50
+    assert parts == {
         "→ conversations": 10,
         "conversations": 2,
         "→ matcher": 3,
@@ -20,7 +20,7 @@ def test_the_parts_of_a_turn_add_up_to_the_whole():
         "→ conversations (close)": 4,
         "conversations (close)": 1,
         "→ reader": 5,
-    } == parts
+    }
 
 
 def test_percentiles_are_values_that_occurred():
@@ -32,4 +32,4 @@ def test_nothing_measured_is_zero():
 
 
 def test_a_breakdown_keeps_the_order_of_the_way():
-    assert ["a", "b"] == list(breakdown([{"a": 1.0, "b": 2.0}, {"a": 3.0}]))
+    assert list(breakdown([{"a": 1.0, "b": 2.0}, {"a": 3.0}])) == ["a", "b"]
