@@ -3,10 +3,11 @@ A whole Holdfast on this machine: broker, model and every service as processes o
 """
 
 import asyncio
+import fcntl
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -86,8 +87,9 @@ async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]
         Fatal: something did not come up; the message holds the end of its log.
 
     """
-    shutil.rmtree(plan.folder, ignore_errors=True)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_alone_in(plan.folder))
+        shutil.rmtree(plan.folder, ignore_errors=True)
         aids = Fleet(plan.folder, {})
         stack.push_async_callback(aids.stop)
         settings, nodes = await _broker(plan, kafka, aids, stack)
@@ -102,6 +104,18 @@ async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]
                 await services.start(f"{stage}-{number}", f"services.{stage}")
         await _ready(built, plan.ready_seconds_max)
         yield built
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """A stack deletes what an earlier one left in its folder; two at once would delete each other's."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Fatal(f"another run uses {folder}; wait for it, or set HOLDFAST_OPERATOR_FOLDER") from None
+        yield
 
 
 async def _broker(
