@@ -23,6 +23,7 @@ does so at each start until the ledger is mended: the truth is never skipped in 
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Generic, TypeVar
@@ -208,8 +209,8 @@ class LedgerStage(Generic[S]):
             if before.get(number) is not task:
                 self._deliver(task)
                 continue
-            for record in batch:
-                self._metrics.consumed(record.topic).inc()
+            for topic, records_read in Counter([record.topic for record in batch]).items():
+                self._metrics.consumed(topic).inc(records_read)
             self._metrics.queue.observe(max(0.0, self._clock() - batch[0].timestamp_ms / 1_000))
             task.offer(batch)
 
