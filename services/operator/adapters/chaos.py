@@ -119,12 +119,16 @@ async def _torment(state: _Run, publishing: asyncio.Task[int]) -> None:
         state.report("a broker dies, measured")
         state.measured_node = await state.monkey.kill_node(state.stack.nodes, down_seconds=plan.broker_down_seconds)
         await asyncio.sleep(plan.quiet_seconds * 2)
-    state.report(f"a rebalance storm of {plan.storm_seconds:g} s")
-    await state.monkey.storm(seconds=plan.storm_seconds, pause_seconds=1.0)
-    state.report(f"a kill -9 every {plan.kill_least_seconds:g}–{plan.kill_most_seconds:g} s until all is published")
+    state.report(
+        f"a kill -9 every {plan.kill_least_seconds:g}–{plan.kill_most_seconds:g} s until all is published, "
+        f"and a rebalance storm of {plan.storm_seconds:g} s",
+    )
     stop = asyncio.Event()
     publishing.add_done_callback(lambda _: loop.call_soon(stop.set))
-    await state.monkey.kill_for(stop, least_seconds=plan.kill_least_seconds, most_seconds=plan.kill_most_seconds)
+    await asyncio.gather(
+        state.monkey.kill_for(stop, least_seconds=plan.kill_least_seconds, most_seconds=plan.kill_most_seconds),
+        state.monkey.storm(seconds=plan.storm_seconds, pause_seconds=1.0),
+    )
 
 
 async def _drain(state: _Run) -> None:

@@ -35,7 +35,7 @@ class Monkey:
 
     async def kill_one(self) -> Fault:
         """SIGKILL a process drawn at random, and start it again at once, as a supervisor would."""
-        member = self.source.choice([member for member in self.fleet.members.values() if member.alive])
+        member = self._victim()
         return await self._replace(member, signal.SIGKILL, "kill -9")
 
     async def kill_for(self, stop: asyncio.Event, *, least_seconds: float, most_seconds: float) -> None:
@@ -56,8 +56,7 @@ class Monkey:
         """A rebalance storm: members leave politely (SIGTERM) and come back, one after another."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            member = self.source.choice([member for member in self.fleet.members.values() if member.alive])
-            await self._replace(member, signal.SIGTERM, "rolling SIGTERM")
+            await self._replace(self._victim(), signal.SIGTERM, "rolling SIGTERM")
             await asyncio.sleep(pause_seconds)
 
     async def kill_node(self, nodes: LocalKafka, *, down_seconds: float) -> Fault:
@@ -69,6 +68,11 @@ class Monkey:
         await asyncio.sleep(down_seconds)
         await asyncio.to_thread(nodes.start, node)
         return fault
+
+    def _victim(self) -> Member:
+        return self.source.choice(
+            [one for one in self.fleet.members.values() if one.alive and one.name not in self._busy]
+        )
 
     async def _replace(self, member: Member, number: signal.Signals, kind: str) -> Fault:
         fault = Fault(kind, member.name, time.time())
