@@ -74,7 +74,7 @@ class Observer:
     async def _observe(self, observing: Observing, views: Views, stop: asyncio.Event) -> None:
         app = observing.app
         starting = asyncio.create_task(app.start())
-        refreshing = asyncio.create_task(self._refresh(views))
+        refreshing = asyncio.create_task(self._refresh(observing, views))
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped()), refreshing]
         try:
             await starting
@@ -88,8 +88,9 @@ class Observer:
                 task.cancel()
             await _stop(observing)
 
-    async def _refresh(self, views: Views) -> None:
+    async def _refresh(self, observing: Observing, views: Views) -> None:
         while True:
+            await observing.mend()
             views.refresh()
             self._health.ready = views.restored
             await asyncio.sleep(self._settings.observer.refresh_seconds if views.restored else RESTORE_POLL_SECONDS)

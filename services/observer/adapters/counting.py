@@ -20,6 +20,7 @@ from shared.events.codec import decode
 from shared.events.envelope import Address, Envelope
 from shared.events.topics import CLAIMS_JUDGED, TOPICS, TURNS_CLOSED
 from shared.events.turns import TurnClosed
+from shared.telemetry.logging import canonical
 
 COUNTED: Final = "counted"
 REPEATED: Final = "repeated"
@@ -52,10 +53,26 @@ class Counting:
 
     async def _handle(self, stream: Any) -> None:
         async for event in stream.events():
-            message = event.message
-            result = self.count(message.topic, message.partition, message.offset, message)
+            message, began = event.message, time.perf_counter()
+            result = self._in_turn(message)
             self._metrics.records.labels(result).inc()
             self._sweep(message.partition)
+            canonical(
+                log,
+                topic=message.topic.removeprefix(self._namespace),
+                partition=message.partition,
+                offset=message.offset,
+                outcome=result,
+                duration_seconds=time.perf_counter() - began,
+            )
+
+    def _in_turn(self, message: Any) -> str:
+        consumer = self._observing.consumer
+        if not consumer.follows(message.tp, message.offset):
+            return REPEATED
+        result = self.count(message.topic, message.partition, message.offset, message)
+        consumer.counted(message.tp, message.offset)
+        return result
 
     def count(self, topic: str, partition: int, offset: int, message: Any) -> str:
         """Count one record (its `key`, `headers` and `value`); returns what became of it, a bounded word."""

@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import faust
 
-from services.observer.adapters.transport import Transport, urls_of
+from services.observer.adapters.transport import CommittedConsumer, Transport, urls_of
 from services.observer.domain.buckets import Bucket
 from services.observer.domain.projection import Projection
 from services.observer.settings import ObserverSettings
@@ -33,6 +33,11 @@ class Observing:
     conversations: Any
 
     @property
+    def consumer(self) -> CommittedConsumer:
+        """The app's consumer, which is ours."""
+        return cast("CommittedConsumer", self.app.consumer)
+
+    @property
     def partitions(self) -> frozenset[int]:
         """The partitions that this process counts; what the tables hold of others is stale."""
         return frozenset(tp.partition for tp in self.app.consumer.assignment() if tp.topic.endswith(CLAIMS_JUDGED))
@@ -41,6 +46,13 @@ class Observing:
     def restored(self) -> bool:
         """Whether partitions (be it none) are assigned and the tables restored."""
         return self.app.rebalancing_count > 0 and not self.app.rebalancing and not self.app.in_recovery
+
+    async def mend(self) -> None:
+        """Fetch again what a rebalance has let fall out, if anything; what is counted already stays as it is."""
+        consumer = self.consumer
+        if consumer.broken and self.restored:
+            consumer.broken = False
+            await consumer.perform_seek()
 
 
 def group_of(settings: ObserverSettings) -> str:

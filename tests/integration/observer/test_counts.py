@@ -27,7 +27,7 @@ READY_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
 VERDICTS = (Verdict.SUPPORTED, Verdict.SUPPORTED, Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.UNCHECKED)
 
-pytestmark = [pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 
 def claim(rng, turn_id, position, arm):
