@@ -5,12 +5,16 @@ from uuid import uuid4
 
 # pytest's summary imports it where no test did; that late, with closed loops to collect meanwhile, CPython 3.11 raises
 # "AST constructor recursion depth mismatch" and the run fails.
-import hypothesis  # noqa: F401
+import hypothesis
 import pytest
 
 from shared.broker.clients import KafkaSettings
 from shared.broker.embedded import EmbeddedBroker
 from shared.broker.local import LocalKafka, free_port_base
+
+# A deadline an example would time the machine, which others share, and not the code.
+hypothesis.settings.register_profile("holdfast", deadline=None)
+hypothesis.settings.load_profile("holdfast")
 
 
 def _own_namespace(bootstrap_servers: str) -> KafkaSettings:
