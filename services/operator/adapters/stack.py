@@ -41,6 +41,7 @@ class StackPlan:
     What to bring up.
 
     `model_url` empty starts the rehearsal model with `rehearsal` as its flags. `environ` is given to every service.
+    `stages` may name `observer` too, which no other needs and whose start takes seconds.
     """
 
     folder: Path
