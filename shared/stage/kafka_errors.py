@@ -70,6 +70,6 @@ def translated(error: Exception, doing: str) -> HoldfastError:
         return Fatal(f"{told}; check the process's rights and HOLDFAST_KAFKA_* settings")
     if isinstance(error, _LOST):
         return OwnershipLost(told)
-    if isinstance(error, (TimeoutError, OSError, RuntimeError, *_NOT_NOW)) or getattr(error, "retriable", False):
-        return Retryable(told)
-    return OwnershipLost(told)
+    # Every KafkaError is a RuntimeError too; only a bare one is uvloop's.
+    unknown = isinstance(error, errors.KafkaError) and not error.retriable and not isinstance(error, _NOT_NOW)
+    return OwnershipLost(told) if unknown or not isinstance(error, CLIENT_ERRORS) else Retryable(told)
