@@ -13,7 +13,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
 from pydantic import Field, SecretStr
 
+from shared.broker.lost_connections import notice_lost_connections
 from shared.settings import Section
+
+notice_lost_connections()
 
 RECORD_BYTES_MAX = 1_048_576
 """The largest record, as brokers count it by default (`max.message.bytes`)."""

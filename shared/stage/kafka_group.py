@@ -20,6 +20,7 @@ from shared.broker.clients import KafkaSettings, admin, consumer
 from shared.errors import Fatal, Retryable
 from shared.stage.assignor import TaskAssignor
 from shared.stage.base import Record
+from shared.stage.errors import OwnershipLost
 from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.ports import Committed, Listener, Position
 
@@ -30,6 +31,9 @@ time.
 """
 FETCH_MARGIN_SECONDS = 1.0
 """How much longer than asked a fetch may take: aiokafka's waits for as long as a rebalance lasts."""
+STALE_SECONDS = 60.0
+"""How long no partition may be polled, although some should be, before the client is taken for dead and built anew."""
+STALE_CHECK_SECONDS = 5.0
 STOP_SECONDS = 5.0
 NO_OFFSET = -1
 
@@ -51,6 +55,8 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         # Fetched records count from the moment that the listener has placed a position; what aiokafka reads before is
         # from the committed offset, and may be done or under way already.
         self._placed: set[TopicPartition] = set()
+        self._polled = 0
+        self._polled_at = self._checked_at = 0.0
 
     async def start(self, listener: Listener) -> None:
         self._listener = listener
@@ -97,6 +103,8 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             return ()
         except CLIENT_ERRORS as error:
             raise translated(error, f"reading as {self._name}") from error
+        if not batches:
+            self._check_polling()
         return [
             Record(topic, tp.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers))
             for tp, messages in batches.items()
@@ -119,6 +127,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         except CLIENT_ERRORS as error:
             raise translated(error, f"seeking in {position}") from error
         self._placed.add(partition)
+        self._polled_at = asyncio.get_running_loop().time()
 
     async def committed(self, positions: Iterable[Position]) -> dict[Position, Committed]:
         asked = {self._partition(position): position for position in positions}
@@ -170,6 +179,27 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._tasks = frozenset(partition.partition for partition in partitions)
         if self._listener is not None:
             self._assigning = asyncio.create_task(self._assign(self._listener, self._tasks))
+
+    def _check_polling(self) -> None:
+        """
+        Raise where the client has stopped asking the broker: a background task of it may have died unnoticed.
+
+        Raises:
+            OwnershipLost: the membership is to be built anew.
+
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._checked_at < STALE_CHECK_SECONDS:
+            return
+        self._checked_at = now
+        client = self._running()
+        awaited = self._placed - client.paused()
+        polled = max((client.last_poll_timestamp(partition) or 0 for partition in awaited), default=0)
+        if polled != self._polled or not awaited:
+            self._polled, self._polled_at = polled, now
+        elif now - self._polled_at > STALE_SECONDS:
+            self._polled_at = now
+            raise OwnershipLost(f"{self._name} has had no answer to a fetch for {STALE_SECONDS:g} s")
 
     async def _assign(self, listener: Listener, tasks: frozenset[int]) -> None:
         await listener.assigned(tasks)

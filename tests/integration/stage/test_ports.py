@@ -11,6 +11,7 @@ from aiokafka.admin import NewTopic
 
 from shared.broker.clients import admin
 from shared.errors import Fatal, Invalid, Retryable
+from shared.stage import kafka_group
 from shared.stage.base import Output
 from shared.stage.errors import OwnershipLost
 from shared.stage.kafka import KafkaBroker
@@ -301,3 +302,21 @@ async def test_a_changelog_is_read_from_its_beginning_to_its_end_whatever_it_hol
         (b"a", b"1", (("h", b"x"),)),
         (b"b", None, ()),
     ]
+
+
+async def test_a_client_that_stops_asking_the_broker_is_taken_for_dead(connect, name, settings, monkeypatch):
+    """A background task of aiokafka that dies is noticed by nobody: fetches come back empty for ever."""
+    if settings is None:
+        pytest.skip("there is no client in memory")
+    monkeypatch.setattr(kafka_group, "STALE_SECONDS", 1.0)
+    monkeypatch.setattr(kafka_group, "STALE_CHECK_SECONDS", 0.1)
+    async with joined(connect(), name) as member:
+        await member.owns(PARTITIONS)
+        # Empty partitions are answered all the same.
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 3
+        while loop.time() < until:
+            await member.group.fetch(records_max=10, wait_seconds=0.2)
+        member.group._consumer._fetcher._fetch_task.cancel()
+        with pytest.raises(OwnershipLost, match="no answer to a fetch"):
+            await asyncio.wait_for(read(member, 1), 30)
