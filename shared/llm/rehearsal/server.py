@@ -1,6 +1,7 @@
 """
-The rehearsal model as an OpenAI-compatible server on loopback: `/v1/chat/completions`, `/v1/models`, `/healthz`,
-and `/stats`, which tells how many calls were answered and how many of them had been answered before.
+The rehearsal model as an OpenAI-compatible server, on loopback unless told otherwise: `/v1/chat/completions`,
+`/v1/models`, `/healthz`, and `/stats`, which tells how many calls were answered and how many of them had been answered
+before.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from shared.llm.rehearsal.rules import Rule, load_rules
 from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.llm.tokens import estimate_tokens
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 MODEL = "rehearsal"
 BACKLOG = 4_096
 REQUEST_BYTES_MAX = 16 * 1_048_576
@@ -45,10 +46,12 @@ class RehearsalServer:
         settings: RehearsalSettings,
         *,
         rules: Mapping[str, Rule] | None = None,
+        host: str = LOOPBACK,
         port: int = 0,
     ) -> None:
         self._settings = settings
         self._rules = load_rules() if rules is None else rules
+        self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
         self._failed: OrderedDict[bytes, int] = OrderedDict()
@@ -71,7 +74,7 @@ class RehearsalServer:
     @property
     def url(self) -> str:
         """The base address to give as `HOLDFAST_LLM_URL`; known once started."""
-        return f"http://{HOST}:{self._port}/v1"
+        return f"http://{self._host}:{self._port}/v1"
 
     @property
     def requests_answered(self) -> int:
@@ -88,7 +91,7 @@ class RehearsalServer:
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, HOST, self._port, backlog=BACKLOG)
+            site = web.TCPSite(runner, self._host, self._port, backlog=BACKLOG)
             await site.start()
         except OSError:
             await runner.cleanup()

@@ -115,11 +115,11 @@ async def test_a_taken_port_is_told_and_leaves_nothing_open():
 
 
 def test_arguments_override_the_environment():
-    port, settings = read_arguments(
-        ["--port", "0", "--seed", "7", "--error-rate", "0.25"],
+    host, port, settings = read_arguments(
+        ["--host", "127.0.0.2", "--port", "0", "--seed", "7", "--error-rate", "0.25"],
         RehearsalSettings(seed=1, malformed_rate=0.5),
     )
-    assert port == 0
+    assert (host, port) == ("127.0.0.2", 0)
     assert settings == RehearsalSettings(seed=7, error_rate=0.25, malformed_rate=0.5)
 
 
