@@ -8,16 +8,14 @@ One `MemoryBroker` holds the logs and the groups; `connect` gives what one proce
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 
-from shared.errors import HoldfastError, Retryable
-from shared.events.codec import Headers
-from shared.stage.assignment import Claim, assign
+from shared.errors import HoldfastError
 from shared.stage.base import Output, Record
-from shared.stage.errors import OwnershipLost
-from shared.stage.ports import Committed, Listener, Position
+from shared.stage.memory_group import Coordinator, MemoryGroup
+from shared.stage.memory_producers import MemoryChangelog, MemoryProducer, MemoryTransactionalProducer
+from shared.stage.ports import Committed, Position
 
 Latency = Callable[[str], float]
 """Seconds that one step of an operation takes: `fetch`, `commit`, `committed`, `send`, `transact`, `start`."""
@@ -58,7 +56,7 @@ class MemoryBroker:
         self.clock = clock
         self._latency = latency
         self._logs: dict[Position, _Log] = defaultdict(_Log)
-        self._groups: dict[str, _Coordinator] = {}
+        self._groups: dict[str, Coordinator] = {}
         self._faults: dict[str, deque[_Fault]] = defaultdict(deque)
         self._epochs: dict[str, int] = defaultdict(int)
         self._appended: set[asyncio.Event] = set()
@@ -112,10 +110,10 @@ class MemoryBroker:
         """Let *group* assign anew, though nobody came or went."""
         self.coordinator(group).request()
 
-    def coordinator(self, group: str) -> "_Coordinator":
+    def coordinator(self, group: str) -> Coordinator:
         """Internal to the clients."""
         if group not in self._groups:
-            self._groups[group] = _Coordinator(self)
+            self._groups[group] = Coordinator(self)
         return self._groups[group]
 
     def log(self, position: Position) -> _Log:
@@ -184,281 +182,16 @@ class MemoryClient:
             await asyncio.Event().wait()
         return fault
 
-    def group(self, name: str, topics: Sequence[str]) -> "MemoryGroup":
+    def group(self, name: str, topics: Sequence[str]) -> MemoryGroup:
         group = MemoryGroup(self, name, topics)
         self.groups.append(group)
         return group
 
-    def producer(self) -> "MemoryProducer":
+    def producer(self) -> MemoryProducer:
         return MemoryProducer(self)
 
-    def transactional_producer(self, transactional_id: str, *, group: str) -> "MemoryTransactionalProducer":
+    def transactional_producer(self, transactional_id: str, *, group: str) -> MemoryTransactionalProducer:
         return MemoryTransactionalProducer(self, transactional_id, group)
 
-    def changelog(self) -> "MemoryChangelog":
+    def changelog(self) -> MemoryChangelog:
         return MemoryChangelog(self)
-
-
-class _Coordinator:
-    """A group: its members, its generation, what it committed."""
-
-    def __init__(self, broker: MemoryBroker) -> None:
-        self._broker = broker
-        self.members: dict[str, MemoryGroup] = {}
-        self.committed: dict[Position, Committed] = {}
-        self.generation = 0
-        self._requested = False
-        self._rebalancing: asyncio.Task[None] | None = None
-
-    def join(self, member: "MemoryGroup") -> None:
-        self.members[member.member_id] = member
-        self.request()
-
-    def leave(self, member: "MemoryGroup") -> None:
-        if self.members.pop(member.member_id, None) is not None:
-            self.request()
-
-    def request(self) -> None:
-        self._requested = True
-        if self._rebalancing is None or self._rebalancing.done():
-            self._rebalancing = asyncio.create_task(self._rebalance())
-
-    async def _rebalance(self) -> None:
-        while self._requested:
-            self._requested = False
-            await asyncio.gather(*(member.revoke() for member in list(self.members.values()) if not member.client.dead))
-            if self._requested:
-                continue
-            self.generation += 1
-            topics = {topic for member in self.members.values() for topic in member.topics}
-            tasks = range(max((self._broker.partitions[topic] for topic in topics), default=0))
-            shares = assign({name: member.claim for name, member in self.members.items()}, tasks)
-            for name, share in shares.items():
-                self.members[name].assign(share, self.generation)
-
-
-_member_ids = count()
-
-
-class MemoryGroup:
-    """A `Group` port."""
-
-    def __init__(self, client: MemoryClient, name: str, topics: Sequence[str]) -> None:
-        self.client = client
-        self.topics = tuple(topics)
-        self.member_id = f"member-{next(_member_ids)}"
-        self.claim = Claim()
-        self._coordinator = client.broker.coordinator(name)
-        self._listener: Listener | None = None
-        self._generation = 0
-        self._revoked = True
-        self._assigning: asyncio.Task[None] | None = None
-        self._next: dict[Position, int] = {}
-        self._open: set[Position] = set()
-        self._paused: set[Position] = set()
-        self._changed = asyncio.Event()
-
-    async def start(self, listener: Listener) -> None:
-        await self.client.step("start")
-        self._listener = listener
-        self.client.broker.watch(self._changed)
-        self._coordinator.join(self)
-
-    async def stop(self) -> None:
-        self.client.broker.unwatch(self._changed)
-        await self._stop_assigning()
-        self._open.clear()
-        if not self.client.dead:
-            self._coordinator.leave(self)
-
-    async def fetch(self, *, records_max: int, wait_seconds: float) -> Sequence[Record]:
-        await self.client.step("fetch")
-        self._rejoin()
-        self._raise_failed_assignment()
-        if wait_seconds <= 0:
-            return self._take(records_max)
-        try:
-            async with asyncio.timeout(wait_seconds):
-                while not (records := self._take(records_max)):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return ()
-        return records
-
-    def pause(self, positions: Iterable[Position]) -> None:
-        self._paused.update(positions)
-
-    def resume(self, positions: Iterable[Position]) -> None:
-        for position in positions:
-            self._paused.discard(position)
-            if position in self._next:
-                self._open.add(position)
-        self._changed.set()
-
-    def seek(self, position: Position, offset: int) -> None:
-        if position.partition not in self.claim.tasks:
-            raise OwnershipLost(f"{position} is not assigned to this member")
-        self._next[position] = offset
-
-    async def committed(self, positions: Iterable[Position]) -> dict[Position, Committed]:
-        await self.client.step("committed")
-        known = self._coordinator.committed
-        return {position: known[position] for position in positions if position in known}
-
-    async def commit(self, progress: Mapping[Position, Committed]) -> None:
-        fault = await self.client.step("commit")
-        member = self._coordinator.members.get(self.member_id) is self
-        if not member or self._generation != self._coordinator.generation:
-            self._rejoin()
-            raise OwnershipLost("the group has gone on without this member")
-        strange = [position for position in progress if position.partition not in self.claim.tasks]
-        if strange:
-            raise OwnershipLost(f"{strange} are not assigned to this member")
-        self._coordinator.committed.update(progress)
-        if fault is not None:
-            raise fault.error
-
-    async def beginning(self, positions: Iterable[Position]) -> dict[Position, int]:
-        await self.client.step("committed")
-        first = {}
-        for position in positions:
-            log = self.client.broker.log(position)
-            first[position] = log.records[0].offset if log.records else log.end
-        return first
-
-    async def revoke(self) -> None:
-        """The coordinator's call: ownership is in doubt."""
-        if self._revoked:
-            return
-        self._revoked = True
-        self._open.clear()
-        await self._stop_assigning()
-        if self._listener is not None:
-            await self._listener.revoked(self.claim.tasks)
-
-    def assign(self, tasks: frozenset[int], generation: int) -> None:
-        """The coordinator's call: these are the tasks."""
-        if self.client.dead or self._listener is None:
-            return
-        self._revoked = False
-        self._generation = generation
-        self.claim = Claim(tasks, generation)
-        self._open.clear()
-        self._paused.clear()
-        self._next.clear()
-        self._assigning = asyncio.create_task(_announce(self._listener, tasks))
-
-    def silence(self) -> None:
-        """The process died: the coordinator gives the member up when its session is over."""
-        if self._assigning is not None:
-            self._assigning.cancel()
-        loop = asyncio.get_running_loop()
-        loop.call_later(self.client.broker.session_seconds, self._coordinator.leave, self)
-
-    def expel(self) -> None:
-        """The coordinator gives the member up; it does not know yet."""
-        self._coordinator.leave(self)
-
-    def _rejoin(self) -> None:
-        if self._listener is not None and self.member_id not in self._coordinator.members:
-            self._coordinator.join(self)
-
-    def _raise_failed_assignment(self) -> None:
-        if self._assigning is not None and self._assigning.done() and not self._assigning.cancelled():
-            self._assigning.result()
-
-    async def _stop_assigning(self) -> None:
-        if self._assigning is not None:
-            self._assigning.cancel()
-            await asyncio.wait([self._assigning])
-
-    def _take(self, records_max: int) -> list[Record]:
-        taken: list[Record] = []
-        for position in sorted(self._open - self._paused):
-            log = self.client.broker.log(position)
-            if self._next[position] > log.end:
-                # As auto.offset.reset=earliest does: the log has begun anew.
-                self._next[position] = 0
-            ahead = [record for record in log.records if record.offset >= self._next[position]]
-            batch = ahead[: records_max - len(taken)]
-            if batch:
-                self._next[position] = batch[-1].offset + 1
-                taken.extend(batch)
-            if len(taken) == records_max:
-                break
-        return taken
-
-
-class MemoryProducer:
-    """A `Producer` port."""
-
-    def __init__(self, client: MemoryClient) -> None:
-        self._client = client
-
-    async def start(self) -> None:
-        await self._client.step("start")
-
-    async def stop(self) -> None:
-        pass
-
-    async def send(self, outputs: Sequence[Output], partition: int) -> None:
-        fault = await self._client.step("send")
-        for output in outputs:
-            self._client.broker.append(output, partition)
-        await self._client.step("acknowledge")
-        if fault is not None:
-            raise fault.error
-
-
-class MemoryTransactionalProducer:
-    """A `TransactionalProducer` port. A transaction is one step here; what is aborted leaves its gap."""
-
-    def __init__(self, client: MemoryClient, transactional_id: str, group: str) -> None:
-        self._client = client
-        self._group = group
-        self._transactional_id = transactional_id
-        self._epoch = 0
-
-    async def start(self) -> None:
-        await self._client.step("start")
-        self._epoch = self._client.broker.next_epoch(self._transactional_id)
-
-    async def stop(self) -> None:
-        pass
-
-    async def transact(self, outputs: Sequence[Output], partition: int, progress: Mapping[Position, Committed]) -> None:
-        topics = {output.topic for output in outputs}
-        try:
-            fault = await self._client.step("transact")
-        except Retryable:
-            for topic in topics:
-                self._client.broker.skip(topic, partition, offsets=1 + len(outputs))
-            raise
-        if self._epoch != self._client.broker.epoch(self._transactional_id):
-            raise OwnershipLost(f"another producer of {self._transactional_id} was started")
-        for output in outputs:
-            self._client.broker.append(output, partition)
-        for topic in topics:
-            self._client.broker.skip(topic, partition)
-        self._client.broker.coordinator(self._group).committed.update(progress)
-        await self._client.step("acknowledge")
-        if fault is not None:
-            raise fault.error
-
-
-class MemoryChangelog:
-    """A `Changelog` port."""
-
-    def __init__(self, client: MemoryClient) -> None:
-        self._client = client
-
-    async def read(self, topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None, Headers]]:
-        await self._client.step("fetch")
-        for record in list(self._client.broker.log(Position(topic, partition)).records):
-            yield record.key or b"", record.value, record.headers
-
-
-async def _announce(listener: Listener, tasks: frozenset[int]) -> None:
-    # The listener's coroutine is made here: a task that is cancelled before it starts would leave it unawaited.
-    await listener.assigned(tasks)
