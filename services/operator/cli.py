@@ -4,7 +4,20 @@ The `holdfast` command: its verbs, and nothing else.
 
 import typer
 
-from services.operator.commands import bench, chaos, demo, feed, kafka, lab, playbook, report, say, tail, topics
+from services.operator.commands import (
+    bench,
+    chaos,
+    demo,
+    evaluate,
+    feed,
+    kafka,
+    lab,
+    playbook,
+    report,
+    say,
+    tail,
+    topics,
+)
 
 app = typer.Typer(
     name="holdfast",
@@ -30,3 +43,4 @@ app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")
 app.command("chaos")(chaos.command)
+app.command("evaluate")(evaluate.command)

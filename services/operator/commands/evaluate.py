@@ -1,0 +1,210 @@
+"""
+`holdfast evaluate`: labelled scenarios through a live matcher, and how often it decides right.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from services.operator.adapters.stack import Broker, StackPlan, running
+from services.operator.commands.report import needs_extra
+from services.operator.evaluation.distractors import distractors
+from services.operator.evaluation.recording import RecordingProxy
+from services.operator.evaluation.result import Result, append_result, drop_partial_line, read_results
+from services.operator.evaluation.runner import TENANT, Plan, Play, plays, run
+from services.operator.evaluation.scenario import Scenario, read_scenarios
+from services.operator.evaluation.scripted import scripted_rules
+from services.operator.settings import OperatorSettings
+from shared.errors import Fatal
+from shared.llm.rehearsal.server import RehearsalServer
+from shared.llm.rehearsal.settings import RehearsalSettings
+from shared.settings import read_settings
+
+SAMPLES = Path(str(files("services.operator"))) / "samples" / "scenarios"
+RESULTS = "evaluation.jsonl"
+NAMESPACE = "evaluation."
+SCRIPTED = "scripted"
+EXIT_WRONG = 1
+BUDGET_SHARE = 0.9
+"""Of a turn's time that the model may use: the rest is for the way there and back."""
+
+
+class Model(StrEnum):
+    """Who answers: the endpoint of the settings, the rehearsal model, or the labels themselves."""
+
+    ENDPOINT = "endpoint"
+    REHEARSAL = "rehearsal"
+    SCRIPTED = "scripted"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Where the matcher runs and what it asks."""
+
+    broker: Broker
+    model: Model
+    record: Path | None
+    replay: Path | None
+
+
+def command(
+    scenarios: Annotated[list[Path] | None, typer.Argument(help="files of scenarios: YAML, or recorded JSON")] = None,
+    model: Annotated[
+        Model,
+        typer.Option(
+            help="`endpoint`: HOLDFAST_LLM_*; `scripted`: answers made from the labels, which proves plumbing"
+        ),
+    ] = Model.ENDPOINT,
+    repeats: Annotated[int, typer.Option(help="plays of each scenario, for pass^k", min=1, max=100)] = 1,
+    guidelines: Annotated[
+        list[int] | None, typer.Option(help="pad playbooks to so many guidelines; may be given several times", min=0)
+    ] = None,
+    area: Annotated[str, typer.Option(help="only areas that begin so")] = "",
+    results: Annotated[
+        Path | None, typer.Option(help="keeps finished plays, one a line; what it holds is not played again")
+    ] = None,
+    compare: Annotated[Path | None, typer.Option(help="the results of an earlier run, to compare with")] = None,
+    record: Annotated[Path | None, typer.Option(help="a folder that keeps the model's answers and reuses them")] = None,
+    replay: Annotated[Path | None, typer.Option(help="a folder of such answers; the model is not asked")] = None,
+    answer_seconds_max: Annotated[float, typer.Option(help="for one turn's answers of the model", min=1)] = 60.0,
+    open_max: Annotated[int, typer.Option(help="turns at once", min=1, max=1_000)] = 16,
+    broker: Annotated[Broker, typer.Option(help="where the topics live")] = Broker.EMBEDDED,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write all figures and results there")] = None,
+    junit_file: Annotated[Path | None, typer.Option("--junit", help="write JUnit XML there")] = None,
+) -> None:
+    """
+    Play scenarios through a live matcher and say how often it decides right, area by area (needs the extra `report`).
+
+    Intervals are of 95 %, over scenarios. Exits with 1 unless every play was right.
+    """
+    needs_extra()
+    settings = read_settings(OperatorSettings, os.environ)
+    console = Console()
+    known, unfit = _read(scenarios or sorted(SAMPLES.glob("*.yaml")), area)
+    sizes = tuple(dict.fromkeys(guidelines or [0]))
+    label = settings.llm.model if model is Model.ENDPOINT else model.value
+    plan = Plan(label, repeats, sizes, open_max, answer_seconds_max / BUDGET_SHARE)
+    kept = results or Path(settings.operator.folder) / RESULTS
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    drop_partial_line(kept)
+    done = read_results(kept)
+    todo = plays(known, plan, done)
+    wanted = {(play.fingerprint, play.repeat) for play in plays(known, plan, {})}
+    console.print(
+        f"{len(known)} scenarios, {len(unfit)} that do not fit; {len(wanted) - len(todo)} plays kept in {kept}"
+    )
+    if todo:
+        setup = Setup(broker, model, record, replay)
+        asyncio.run(_play(setup, settings, known, todo, plan, kept))
+    found = [result for key, result in read_results(kept).items() if key in wanted]
+    _show(console, found, sizes, unfit, compare, json_file, junit_file)
+    if not all(result.is_right for result in found):
+        raise typer.Exit(EXIT_WRONG)
+
+
+def _read(paths: Sequence[Path], area: str) -> tuple[list[Scenario], dict[str, str]]:
+    known: dict[str, Scenario] = {}
+    unfit: dict[str, str] = {}
+    for path in paths:
+        scenarios, left_out = read_scenarios(path)
+        if twice := known.keys() & {scenario.id for scenario in scenarios}:
+            raise Fatal(f"{path}: another file has the scenarios {', '.join(sorted(twice)[:5])} as well; rename one")
+        known |= {scenario.id: scenario for scenario in scenarios if scenario.area.startswith(area)}
+        unfit |= left_out
+    if not known:
+        raise Fatal("no scenario to play: none fits, or `--area` leaves all of them out")
+    return list(known.values()), unfit
+
+
+async def _play(
+    setup: Setup, settings: OperatorSettings, known: Sequence[Scenario], todo: Sequence[Play], plan: Plan, kept: Path
+) -> None:
+    first = todo[0]
+    seconds = plan.turn_seconds_max
+    environ = {
+        "HOLDFAST_TELEMETRY_LOG_LEVEL": "warning",
+        "HOLDFAST_LLM_FIRST_BYTE_TIMEOUT_SECONDS": f"{seconds:g}",
+        "HOLDFAST_LLM_TOTAL_TIMEOUT_SECONDS": f"{seconds:g}",
+        "HOLDFAST_MATCHER_MODEL_SHARE": f"{BUDGET_SHARE:g}",
+        "HOLDFAST_MATCHER_MODEL_WAIT_MAX_SECONDS": f"{seconds:g}",
+    }
+    async with _model_url(setup, settings, known, seconds) as url:
+        stack_plan = StackPlan(
+            folder=Path(settings.operator.folder) / "evaluate",
+            tenant=TENANT,
+            playbook=first.scenario.playbook(first.agent, distractors(first.scenario, first.guidelines)),
+            broker=setup.broker,
+            stages=("matcher",),
+            model_url=url,
+            environ=environ,
+            ready_seconds_max=settings.operator.ready_seconds_max,
+        )
+        # Topics of its own: a running Holdfast must not answer these turns.
+        kafka = settings.kafka.model_copy(update={"namespace": settings.kafka.namespace + NAMESPACE})
+        async with running(stack_plan, kafka) as stack:
+            with Progress(transient=True) as progress:
+                task = progress.add_task("playing", total=len(todo))
+
+                def keep(result: Result) -> None:
+                    append_result(kept, result)
+                    progress.advance(task)
+
+                await run(stack.kafka, todo, plan, keep)
+
+
+@asynccontextmanager
+async def _model_url(
+    setup: Setup, settings: OperatorSettings, known: Sequence[Scenario], seconds: float
+) -> AsyncIterator[str]:
+    """The endpoint that the matcher asks; empty: the stack starts the rehearsal model."""
+    if setup.model is Model.SCRIPTED:
+        async with RehearsalServer(RehearsalSettings(), rules=scripted_rules(known)) as server:
+            yield server.url
+    elif setup.model is Model.REHEARSAL:
+        yield ""
+    elif folder := setup.replay or setup.record:
+        upstream = "" if setup.replay else settings.llm.url
+        async with RecordingProxy(folder, upstream, answer_seconds_max=seconds) as proxy:
+            yield proxy.url
+    else:
+        yield settings.llm.url
+
+
+def _show(
+    console: Console,
+    found: Sequence[Result],
+    sizes: Sequence[int],
+    unfit: dict[str, str],
+    compare: Path | None,
+    json_file: Path | None,
+    junit_file: Path | None,
+) -> None:
+    # Imported here: these need the extra `report`, and the other verbs start faster without it.
+    from services.operator.evaluation import report  # noqa: PLC0415
+    from services.operator.evaluation.compare import compared  # noqa: PLC0415
+    from services.operator.evaluation.scoring import scores  # noqa: PLC0415
+
+    grouped = report.by_size(found, sizes)
+    for size, results in grouped.items():
+        title = f"padded to {size:,} guidelines" if size else "as written"
+        figures = scores(results)
+        console.print(report.score_table(f"right decisions, {title}", figures))
+        console.print(report.cost_table(f"cost of a play, {title}", figures))
+    comparison = compared(read_results(compare).values(), found) if compare else None
+    if comparison:
+        console.print(report.comparison_table(comparison))
+    if json_file:
+        json_file.write_text(json.dumps(report.document(grouped, unfit, comparison), indent=2) + "\n", encoding="utf-8")
+    if junit_file:
+        junit_file.write_text(report.junit(found), encoding="utf-8")

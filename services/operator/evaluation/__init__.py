@@ -1,0 +1,3 @@
+"""
+Evaluation: labelled scenarios through the live matcher, and how often its decisions are right.
+"""

@@ -1,0 +1,127 @@
+"""
+The result of one scenario, played once; and the file that keeps those that are finished.
+"""
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.operator.evaluation.distractors import own
+from services.operator.evaluation.scenario import Judged, Scenario
+from shared.errors import Fatal
+from shared.events.turns import Matching, MatchVerdict
+
+_OPTION = re.compile(r"(?:^|; )\(\d+\) ")
+
+
+class Result(BaseModel):
+    """
+    One scenario played once. `unknown` counts guidelines that the model gave no usable verdict on, `strays` distractors
+    that were found to apply; `failure` says why there is no decision at all.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    repeat: int
+    scenario: str
+    area: str
+    guidelines: int
+    expected: tuple[str, ...]
+    observed: tuple[str, ...]
+    unknown: int = 0
+    strays: int = 0
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model: str = ""
+    seconds: float = 0.0
+    failure: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether playing it again could not be expected to say more: the model did answer."""
+        return not self.failure and not self.unknown
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the decision is exactly the expected one."""
+        return not self.failure and set(self.expected) == set(self.observed)
+
+
+def observed(scenario: Scenario, matching: Matching) -> tuple[str, ...]:
+    """What *matching* decided of that which *scenario* judges, without the distractors."""
+    match scenario.expected.judged:
+        case Judged.ACTIVE:
+            known = {guideline.id for guideline in scenario.guidelines}
+            return tuple(name for name in matching.active if name in known)
+        case Judged.VERDICTS:
+            said = [match.guideline_id for match in matching.matches if match.verdict is MatchVerdict.APPLIES]
+            return tuple(name for name in own(said) if not name.startswith("journey:"))
+        case Judged.CHOICE:
+            return _offered(scenario, matching)
+        case Judged.STEP:
+            prefix = f"{scenario.journey.id}." if scenario.journey else "."
+            return tuple(name.removeprefix(prefix) for name in matching.active if name.startswith(prefix))
+
+
+def accepted(scenario: Scenario, decided: tuple[str, ...]) -> tuple[str, ...]:
+    """The label that *decided* is compared with: of alternative steps, the one that was taken, else the first."""
+    ids = scenario.expected.ids
+    if scenario.expected.judged is not Judged.STEP:
+        return ids
+    return tuple(name for name in decided if name in ids) or ids[:1]
+
+
+def strays(matching: Matching) -> int:
+    """Distractors that were found to apply."""
+    said = [match.guideline_id for match in matching.matches if match.verdict is MatchVerdict.APPLIES]
+    return len(said) - len(own(said))
+
+
+def read_results(path: Path) -> dict[tuple[str, int], Result]:
+    """
+    The results that *path* keeps, by fingerprint and repeat, the last of each; none where there is no file.
+
+    A last line that was cut off is left out: the run was interrupted while it was written.
+
+    Raises:
+        Fatal: a line before the last is no result.
+
+    """
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    kept: dict[tuple[str, int], Result] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            result = Result.model_validate_json(line)
+        except ValidationError as error:
+            if number == len(lines):
+                continue
+            raise Fatal(f"{path}:{number} is no result of an evaluation ({error.error_count()} errors)") from None
+        kept[result.fingerprint, result.repeat] = result
+    return kept
+
+
+def append_result(path: Path, result: Result) -> None:
+    """Add *result* to the end of *path*."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(result.model_dump_json() + "\n")
+
+
+def drop_partial_line(path: Path) -> None:
+    """Remove what an interruption left of a last line, so that the next one begins a line of its own."""
+    if path.exists():
+        with path.open("r+b") as file:
+            file.truncate(path.read_bytes().rfind(b"\n") + 1)
+
+
+def _offered(scenario: Scenario, matching: Matching) -> tuple[str, ...]:
+    """The options of the open question, which names them by their conditions."""
+    asked = [item.action.partition(": ")[2] for item in matching.instructions if item.id.endswith(".choice")]
+    offered = {text.strip() for action in asked for text in _OPTION.split(action) if text.strip()}
+    return tuple(item.id for item in scenario.guidelines if item.condition.strip().rstrip(".") in offered)

@@ -1,0 +1,144 @@
+"""
+Scenarios: a playbook in small, a conversation, and what a right matcher decides about its newest message.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from services.operator.evaluation.recorded import translated
+from shared.errors import Fatal
+from shared.playbook.model import Guideline, Journey, Name, Part, Playbook, Profile, Relationship, Term
+
+FILE_BYTES_MAX = 64 * 1_048_576
+CONVERSATION_LINES_MAX = 500
+
+
+class Judged(StrEnum):
+    """
+    What of the matcher's decision is compared.
+
+    * active: the guidelines that apply in the end, after choices and relationships.
+    * verdicts: the guidelines that the model said apply.
+    * choice: the guidelines that the customer is offered to choose between.
+    * step: the state of the scenario's journey that is due; `ids` are the acceptable ones, none means that it is left.
+    """
+
+    ACTIVE = "active"
+    VERDICTS = "verdicts"
+    CHOICE = "choice"
+    STEP = "step"
+
+
+class Line(Part):
+    """A message of the conversation."""
+
+    source: Literal["customer", "agent"]
+    text: str = Field(min_length=1, max_length=65_536)
+
+
+class Expected(Part):
+    """
+    The label. `matched` are the verdicts that lead to `ids` where these differ, as entailed guidelines are not asked
+    about; scripted answers are made from it.
+    """
+
+    judged: Judged = Judged.ACTIVE
+    ids: tuple[str, ...] = ()
+    matched: tuple[str, ...] | None = None
+
+
+class Scenario(Part):
+    """
+    One labelled situation; `applied` are guidelines that an earlier reply performed, `path` are the states of its
+    journey that were passed.
+    """
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    area: Annotated[str, Field(min_length=1, max_length=200)]
+    name: str = ""
+    guidelines: tuple[Guideline, ...] = ()
+    journey: Journey | None = None
+    relationships: tuple[Relationship, ...] = ()
+    glossary: tuple[Term, ...] = ()
+    conversation: tuple[Line, ...] = Field(min_length=1, max_length=CONVERSATION_LINES_MAX)
+    variables: dict[str, str] = Field(default_factory=dict)
+    applied: tuple[Name, ...] = ()
+    path: tuple[Name, ...] = ()
+    expected: Expected
+
+    @model_validator(mode="after")
+    def _labels_name_what_is_there(self) -> Self:
+        guidelines = {guideline.id for guideline in self.guidelines}
+        states = {state.id for state in self.journey.states} if self.journey else set()
+        judged = states if self.expected.judged is Judged.STEP else guidelines
+        named = {
+            "expected": set(self.expected.ids) - judged,
+            "expected.matched": set(self.expected.matched or ()) - guidelines,
+            "applied": set(self.applied) - guidelines,
+            "path": set(self.path) - states,
+        }
+        for key, strays in named.items():
+            if strays:
+                raise ValueError(f"`{key}` names {', '.join(sorted(strays))}, which the scenario does not have")
+        return self
+
+    def playbook(self, agent: str, distractors: Iterable[Guideline] = ()) -> Playbook:
+        """The playbook of *agent* that the scenario is played with."""
+        return Playbook(
+            agent=agent,
+            profile=Profile(name="Service desk"),
+            guidelines=(*self.guidelines, *distractors),
+            journeys=(self.journey,) if self.journey else (),
+            relationships=self.relationships,
+            glossary=self.glossary,
+        )
+
+    def fingerprint(self, guidelines: int, model: str) -> str:
+        """What a result belongs to: the scenario's content, the number of guidelines it is padded to, and the model."""
+        content = json.dumps([self.model_dump(mode="json"), guidelines, model], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+_SCENARIOS = TypeAdapter(tuple[Scenario, ...])
+
+
+def read_scenarios(path: Path) -> tuple[tuple[Scenario, ...], dict[str, str]]:
+    """
+    The scenarios of a file, and those that do not fit: their ids, each with the reason.
+
+    A `.json` file holds recorded scenarios (`services.operator.evaluation.recorded`), any other this module's own
+    format: YAML, a list of `Scenario`.
+
+    Raises:
+        Fatal: the file cannot be read or holds no scenarios; the message names the place in it.
+
+    """
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise Fatal(f"{path} is larger than {FILE_BYTES_MAX:,} bytes; divide it")
+        text = path.read_text(encoding="utf-8")
+        data, unfit = _data(text, recorded=path.suffix == ".json")
+        scenarios = _SCENARIOS.validate_json(json.dumps(data))
+    except (OSError, UnicodeDecodeError, YAMLError, json.JSONDecodeError) as error:
+        raise Fatal(f"{path} cannot be read as scenarios: {error}; see samples/scenarios for the format") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise Fatal(f"{path}: scenario {place}: {first['msg']} ({error.error_count()} in all); correct it") from None
+    if len({scenario.id for scenario in scenarios}) < len(scenarios):
+        raise Fatal(f"{path}: two scenarios have the same id; give each its own")
+    return scenarios, unfit
+
+
+def _data(text: str, *, recorded: bool) -> tuple[object, dict[str, str]]:
+    if recorded:
+        return translated(json.loads(text))
+    return YAML(typ="safe").load(text), {}

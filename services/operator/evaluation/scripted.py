@@ -1,0 +1,152 @@
+"""
+A model that answers as the scenarios' labels demand: it proves that what a right model says arrives as the right
+decision, and says nothing about any model.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from services.operator.evaluation.scenario import Judged, Scenario
+from shared.errors import Fatal
+from shared.llm.rehearsal.rules import Rule, Situation
+from shared.playbook.model import END, RelationshipKind
+
+_Key = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
+
+
+def scripted_rules(scenarios: Iterable[Scenario]) -> dict[str, Rule]:
+    """Rules for the rehearsal model's server; a prompt is known by its conversation, variables and guidelines."""
+    script = _Script(scenarios)
+    return {"match_guidelines_v1": script.plain, "match_situations_v1": script.full}
+
+
+class _Script:
+    def __init__(self, scenarios: Iterable[Scenario]) -> None:
+        self._known: dict[_Key, list[Scenario]] = defaultdict(list)
+        for scenario in scenarios:
+            texts = tuple(line.text for line in scenario.conversation)
+            self._known[texts, tuple(sorted(scenario.variables.items()))].append(scenario)
+
+    def plain(self, situation: Situation) -> dict[str, Any]:
+        """The answer to `match_guidelines_v1`."""
+        return self._judged(situation, self._scenario(situation))
+
+    def full(self, situation: Situation) -> dict[str, Any]:
+        """The answer to `match_situations_v1`."""
+        scenario = self._scenario(situation)
+        shown = _shown(situation)
+        numbers = {item["id"]: _id(scenario, item) for item in shown}
+        choices = [_choice(scenario, item, numbers) for item in shown if item.get("kind") == "choice"]
+        journeys = [_journey(scenario, item) for item in situation.sections.get("journeys", [])]
+        return {**self._judged(situation, scenario), "choices": choices, "journeys": journeys}
+
+    def _scenario(self, situation: Situation) -> Scenario:
+        texts = tuple(message["text"] for message in situation.sections["conversation"])
+        variables = tuple(sorted(situation.sections.get("variables", {}).items()))
+        known = self._known.get((texts, variables))
+        if not known:
+            raise Fatal("the scripted model was asked about a conversation of no scenario")
+        shown = _shown(situation)
+        return max(known, key=lambda scenario: sum(bool(_id(scenario, item)) for item in shown))
+
+    @staticmethod
+    def _judged(situation: Situation, scenario: Scenario) -> dict[str, Any]:
+        applied = frozenset(situation.sections.get("already_applied", []))
+        applying = _applying(scenario)
+        checks, again, principles = [], [], []
+        for item in _shown(situation):
+            applies = _id(scenario, item) in applying or item.get("kind") == "beginning"
+            judged = {"guideline": item["id"], "condition": "as labelled", "evidence": "as labelled"}
+            verdict = {"verdict": "applies" if applies else "not_now"}
+            if item["id"] in applied:
+                outstanding = "substance" if applies else "nothing"
+                again.append(judged | {"met_again": "yes" if applies else "no", "outstanding": outstanding} | verdict)
+            elif item.get("kind") == "principle":
+                principles += [item["id"]] if applies else []
+            elif item.get("kind") != "choice":
+                checks.append(judged | verdict)
+        return {"checks": checks, "reapplications": again, "principles": principles}
+
+
+def _shown(situation: Situation) -> list[Any]:
+    return [*situation.sections.get("guidelines", []), *situation.sections.get("more_guidelines", [])]
+
+
+def _id(scenario: Scenario, item: Mapping[str, Any]) -> str:
+    """The id of the guideline that the prompt shows as *item*; empty for a distractor or a journey."""
+    shown = (item["when"], item.get("do", ""))
+    return next((one.id for one in scenario.guidelines if (one.condition, one.action) == shown), "")
+
+
+def _applying(scenario: Scenario) -> frozenset[str]:
+    expected = scenario.expected
+    if expected.judged is Judged.CHOICE:
+        return frozenset(expected.matched or ())
+    return frozenset(expected.ids if expected.matched is None else expected.matched)
+
+
+def _choice(scenario: Scenario, item: Mapping[str, Any], numbers: Mapping[str, str]) -> dict[str, Any]:
+    """Open with the labelled options, or, where verdicts are judged, with those that do not apply by themselves."""
+    head, expected = numbers[item["id"]], scenario.expected
+    targets = {
+        target
+        for one in scenario.relationships
+        if one.kind is RelationshipKind.DISAMBIGUATION and one.source == head
+        for target in one.targets
+    }
+    offered = targets & set(expected.ids)
+    if expected.judged is not Judged.CHOICE:
+        offered = targets - set(expected.ids) if head in _applying(scenario) else set()
+    return {
+        "guideline": item["id"],
+        "evidence": "as labelled",
+        "asked_before": "no",
+        "settled": "no" if offered else "yes",
+        "options": [number for number in item["options"] if numbers[number] in offered],
+        "verdict": "ask" if offered else "clear",
+    }
+
+
+def _journey(scenario: Scenario, item: Mapping[str, Any]) -> dict[str, Any]:
+    """The walk to the labelled state, from the current one or, where it leads there no more, from an earlier one."""
+    ways = {state["id"]: [way["to"] for way in state.get("next", [])] or [END] for state in item["states"]}
+    numbers = dict(zip([state.id for state in scenario.journey.states], ways, strict=True)) if scenario.journey else {}
+    wanted = [numbers[name] for name in scenario.expected.ids] or [END]
+    path = item.get("path", [])
+    starts = list(dict.fromkeys(reversed(path))) or list(ways)[:1]
+    for start in starts:
+        if (walk := _walk(ways, start, wanted)) is not None:
+            is_back = bool(path) and start != path[-1]
+            return _check(item, "revises" if is_back else "goes_on", start if is_back else "none", walk)
+    return _check(item, "set_aside", "none", ())
+
+
+def _walk(ways: Mapping[str, Sequence[str]], start: str, wanted: Sequence[str]) -> tuple[str, ...] | None:
+    """The shortest way from *start* to one of *wanted*, both included."""
+    pending: deque[tuple[str, ...]] = deque([(start,)])
+    seen = {start}
+    while pending:
+        walk = pending.popleft()
+        if walk[-1] in wanted:
+            return walk
+        for following in ways.get(walk[-1], ()):
+            if following not in seen:
+                seen.add(following)
+                pending.append((*walk, following))
+    return None
+
+
+def _check(item: Mapping[str, Any], course: str, back_to: str, walk: Sequence[str]) -> dict[str, Any]:
+    steps = [
+        {"state": state, "evidence": "as labelled", "completed": "completed", "leads_to": following}
+        for state, following in pairwise(walk)
+    ]
+    return {
+        "journey": item["id"],
+        "situation": "as labelled",
+        "course": course,
+        "back_to": back_to,
+        "steps": steps,
+    }
