@@ -12,7 +12,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "mana
 
 SWALLOWING = {
     "shared/stage/committer.py": "progress that was not committed is put back, whatever was in the way",
-    "shared/stage/concurrent.py": "a bug in a handler costs its task, not the process",
+    "shared/stage/workers.py": "a bug in a handler costs its task, not the process",
     "shared/stage/fold.py": "a bug in a ledger costs the input, not the process",
     "shared/stage/kafka_producers.py": "a client that failed once fails again on closing",
     "shared/stage/ledger.py": "every error of a task has its outcome here; closing a lost task is only polite",
