@@ -6,7 +6,7 @@ BROKER ?= embedded
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format generate lock bench chaos clean
+.PHONY: help setup demo test slow generate quick lint format generate lock bench chaos clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,8 +22,11 @@ setup: $(STAMP) ## install what the lock file names into .venv
 demo: $(STAMP) ## run the whole pipeline on sample conversations (BROKER=embedded|kafka)
 	$(BIN)/holdfast demo --broker $(BROKER)
 
-test: $(STAMP) lint ## every check: linters, types, import contracts, all tests, Apache Kafka included
-	$(BIN)/python -m pytest
+test: $(STAMP) lint ## every check: linters, types, import contracts, all tests that fit in minutes, Apache Kafka included
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(STAMP) ## the long tests: many kills of the observer
+	$(BIN)/python -m pytest -m slow
 
 quick: $(STAMP) ## the tests that need seconds
 	$(BIN)/python -m pytest -m "not kafka and not slow"
