@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 from services.operator.hazard.answers import Integers
@@ -43,6 +43,25 @@ def percentile_interval(values: Floats, *, level: float = LEVEL) -> tuple[float,
     tail = (1 - level) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def share_interval(share: float, drawn: Floats, trials: float, *, level: float = LEVEL) -> tuple[float, float]:
+    """
+    An interval of a *share* made of several others, from its resamples: normal on the logit scale.
+
+    Shares near 0 and 1 are skewed, and percentiles of few events come out too short. At 0 and 1 themselves resamples do
+    not vary; what *trials* without an event leave open stands in.
+    """
+    known = drawn[np.isfinite(drawn)]
+    if not np.isfinite(share) or known.size == 0:
+        return float("nan"), float("nan")
+    if share <= 0 or share >= 1:
+        bound = zero_failures_bound(trials, level=level)
+        return (0.0, 1 - bound) if share <= 0 else (bound, 1.0)
+    inside = known[(known > 0) & (known < 1)]
+    half = float(stats.norm.ppf((1 + level) / 2)) * float(np.std(special.logit(inside))) if inside.size else 0.0
+    centre = special.logit(share)
+    return float(special.expit(centre - half)), float(special.expit(centre + half))
 
 
 def proportion_interval(hits: Floats, trials: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:

@@ -28,6 +28,7 @@ from services.operator.hazard.survival import kaplan_meier
 ANSWERS = 300
 """Of the goals on false alarms and power: what a morning's traffic may bring."""
 AUDITED_SHARE = 0.3
+AUDITED_ANSWERS = 1_500
 _NORMAL = 1.959964
 _KM_AT = 5
 
@@ -54,7 +55,7 @@ class Effort:
 
     tests: int = 3_000
     findings: int = 300
-    intervals: int = 500
+    intervals: int = 400
     draws: int = 400
 
 
@@ -131,7 +132,7 @@ def _coverage_of_audits(effort: Effort, rng: np.random.Generator) -> Iterator[Go
     process = replace(PROCESSES["correcting"], two_arms=False)
     errors, caught, alarms = [], [], []
     for _ in range(effort.intervals):
-        simulated = simulate(process, 600, rng)
+        simulated = simulate(process, AUDITED_ANSWERS, rng)
         answers = to_answers(simulated)
         audit = lay_over(answers, list(to_labels(simulated, rng, share=AUDITED_SHARE)))
         found = correct(answers, audit, rng, corrects=False, draws=effort.draws)

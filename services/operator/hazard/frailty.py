@@ -6,6 +6,7 @@ error falls although every answer's own hazard is constant. All claims of an ans
 two apart: if its hazard is constant, its wrong claims stand anywhere in it with the same chance, however hard it is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ NODES = 32
 """Of the quadrature over answers; exact for a constant hazard in answers of up to 63 claims."""
 _RHO_MIN, _RHO_MAX = 1e-6, 0.98
 _LOG_BETA_MAX = 2.5
+_RHO_SHOWN_MIN = 1e-4
+_STEP = 0.02
 _TINY = 1e-300
 
 
@@ -215,31 +218,38 @@ def _fitted(data: Data, *, free_rho: bool, free_beta: bool, start: FrailtyFit | 
 
 
 def _beta_interval(data: Data, both: FrailtyFit) -> tuple[float, float]:
-    """Where the likelihood, hazard and correlation held at their best for each β, drops by χ²(1)/2 (profile)."""
-    _, wrong, _ = data
-    if not wrong.any() or not np.isfinite(both.log_likelihood):
+    """From the curvature of the log-likelihood at its top (Wald, in log β); a correlation of nought is held."""
+    right, wrong, _ = data
+    if not wrong.any() or not right.any():
         return float("nan"), float("nan")
-    drop = float(stats.chi2.ppf(LEVEL, 1)) / 2
-    centre = np.log(both.beta)
+    differ = both.correlation > _RHO_SHOWN_MIN
+    top = np.array([special.logit(both.hazard), np.log(both.beta)] + [special.logit(both.correlation)] * differ)
 
-    def profile(log_beta: float) -> float:
-        """Best log-likelihood at *log_beta*, above the level of the interval."""
+    def height(point: Floats) -> float:
+        rho = float(special.expit(point[2])) if differ else 0.0
+        return _log_likelihood(data, float(special.expit(point[0])), rho, float(point[1]))
 
-        def loss(point: Floats) -> float:
-            rho = float(np.clip(special.expit(point[1]), _RHO_MIN, _RHO_MAX))
-            return -_log_likelihood(data, float(np.clip(special.expit(point[0]), 1e-9, 1 - 1e-9)), rho, log_beta)
+    error = _second_error(-_curvature(height, top))
+    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+    return float(both.beta * np.exp(-half)), float(both.beta * np.exp(half))
 
-        begin = [special.logit(both.hazard), special.logit(max(both.correlation, 1e-3))]
-        found = optimize.minimize(loss, begin, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4})
-        return drop - float(found.fun) - both.log_likelihood
 
-    def end(sign: int) -> float:
-        far = centre + sign * 0.1
-        while profile(far) > 0:
-            far = centre + 2 * (far - centre)
-            if abs(far) > _LOG_BETA_MAX:
-                return sign * float("inf")
-        return float(optimize.brentq(profile, centre, far, xtol=1e-3))
+def _curvature(height: Callable[[Floats], float], top: Floats) -> Floats:
+    """Second derivatives at *top* by central differences."""
+    steps = _STEP * np.eye(len(top))
+    return np.array(
+        [
+            [
+                (height(top + a + b) - height(top + a - b) - height(top - a + b) + height(top - a - b)) / (4 * _STEP**2)
+                for b in steps
+            ]
+            for a in steps
+        ]
+    )
 
-    with np.errstate(over="ignore"):
-        return float(np.exp(end(-1))), float(np.exp(end(1)))
+
+def _second_error(information: Floats) -> float:
+    """The standard error of the second parameter; NaN where the data do not tell it."""
+    if not np.isfinite(information).all() or np.linalg.eigvalsh(information).min() <= 0:
+        return float("nan")
+    return float(np.sqrt(np.linalg.inv(information)[1, 1]))

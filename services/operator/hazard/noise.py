@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.operator.hazard.answers import RIGHT, UNKNOWN, WRONG, Answers, Marks
-from services.operator.hazard.bootstrap import cluster_sums, percentile_interval, resampled_sums
+from services.operator.hazard.bootstrap import cluster_sums, resampled_sums, share_interval
 from services.operator.hazard.firstfailure import Floats
 from services.operator.hazard.records import AuditLabel
 from shared.errors import Invalid
@@ -164,10 +164,10 @@ def _from_labels(
     return Corrected(
         labels=int(total[2] + total[3]),
         flagged_share=float(total[0] / (total[0] + total[1])),
-        error_share=_rate(point[0], drawn[0]),
-        catch_rate=_rate(point[1], drawn[1]),
-        false_alarm_rate=_rate(point[2], drawn[2]),
-        residual=_rate(point[3], drawn[3]) if corrects and total[6] and total[7] else None,
+        error_share=_rate(point[0], drawn[0], total[3]),
+        catch_rate=_rate(point[1], drawn[1], total[4]),
+        false_alarm_rate=_rate(point[2], drawn[2], total[3]),
+        residual=_rate(point[3], drawn[3], total[7]) if corrects and total[6] and total[7] else None,
         repaired=float(repaired) if corrects and total[10] else None,
         damaged=float(damaged) if corrects and total[11] else None,
     )
@@ -207,14 +207,14 @@ def _from_elsewhere(answers: Answers, audit: Audit, rng: np.random.Generator, dr
     return Corrected(
         labels=len(pairs),
         flagged_share=float(p),
-        error_share=_rate(error, drawn),
-        catch_rate=_rate(np.array([caught]), r),
-        false_alarm_rate=_rate(np.array([alarms]), f),
+        error_share=_rate(error, drawn, sums[:, 1].sum()),
+        catch_rate=_rate(np.array([caught]), r, wrong.sum()),
+        false_alarm_rate=_rate(np.array([alarms]), f, (~wrong).sum()),
         residual=None,
         repaired=None,
         damaged=None,
     )
 
 
-def _rate(point: Floats, drawn: Floats) -> Rate:
-    return Rate(float(point[0]), *percentile_interval(drawn))
+def _rate(point: Floats, drawn: Floats, trials: float) -> Rate:
+    return Rate(float(point[0]), *share_interval(float(point[0]), drawn, trials))

@@ -174,7 +174,7 @@ def _hazards(axes: Axes, shown: Sequence[Shown]) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     end, top, labels = 1.0, 0.01, []
     for number, one in enumerate(shown):
-        enough = max(TRIALS_MIN, *(POSITION_SHARE_MIN * share.trials for share in one.series.hazard))
+        enough = max([TRIALS_MIN, *(POSITION_SHARE_MIN * share.trials for share in one.series.hazard)])
         found = [share for share in one.series.hazard if share.trials >= enough]
         if not found:
             continue
