@@ -132,7 +132,7 @@ class Fold(Generic[S]):
         group = self._group
         try:
             transition = self._ledger.apply(state, record, now_ms)
-            _check(record.key, transition)
+            size_bytes = _checked(record.key, transition)
         except Invalid as error:
             self._dead_letter(record, error)
         except Exception as error:
@@ -143,8 +143,8 @@ class Fold(Generic[S]):
             key = record.key
             if key is not None and (transition.state is not state or transition.due_ms != self.timers.due_of(key)):
                 self._change(key, transition)
-            if transition.outputs:
-                self._write(transition.outputs)
+            group.outputs += transition.outputs
+            group.size_bytes += size_bytes
             self._accept()
         self.positions[record.topic] = record.offset + 1
         self._moved.add(record.topic)
@@ -164,11 +164,12 @@ class Fold(Generic[S]):
             return False
         due_ms, key = due
         try:
-            transition = self._woken(key, due_ms, now_ms)
+            transition, size_bytes = self._woken(key, due_ms, now_ms)
         except Exception as error:
             raise InputFailedError(f"the timer of {key!r}, due {due_ms}, task {self._task}", error) from error
         self._change(key, transition)
-        self._write(transition.outputs)
+        self._group.outputs += transition.outputs
+        self._group.size_bytes += size_bytes
         self._group.wakes += 1
         return True
 
@@ -193,36 +194,31 @@ class Fold(Generic[S]):
         """The sealed group is committed."""
         self.state.settle()
 
-    def _woken(self, key: bytes, due_ms: int, now_ms: int) -> Transition[S]:
+    def _woken(self, key: bytes, due_ms: int, now_ms: int) -> tuple[Transition[S], int]:
         state = self.state.get(key)
         if state is None:
             raise LookupError("a due time without a state; the changelog was written by something else")
         transition = self._ledger.wake(key, state, now_ms)
-        _check(key, transition)
+        size_bytes = _checked(key, transition)
         if transition.due_ms is not None and transition.due_ms <= due_ms:
             raise ValueError(f"the ledger left the due time at {transition.due_ms}; a wake must clear or advance it")
-        return transition
+        return transition, size_bytes
 
     def _change(self, key: bytes, transition: Transition[S]) -> None:
         self._group.size_bytes += self.state.put(key, transition.state, transition.due_ms)
         self.timers.schedule(key, transition.due_ms)
         self._changed = True
 
-    def _write(self, outputs: tuple[Output, ...]) -> None:
-        group = self._group
-        group.outputs += outputs
-        for output in outputs:
-            group.size_bytes += len(output.key or b"") + len(output.value or b"")
-
     def _dead_letter(self, record: Record, error: Invalid) -> None:
         letter = self._reject(record, error)
-        self._write((without_value(letter) if _size(letter) > _LETTER_BYTES_MAX else letter,))
-        self._group.rejected.append(error.reason)
+        group = self._group
+        group.outputs.append(without_value(letter) if _size((letter,)) > _LETTER_BYTES_MAX else letter)
+        group.rejected.append(error.reason)
 
     def _changelog_record(self, change: Change) -> Output:
         headers: Headers = () if change.due_ms is None else ((DUE_HEADER, str(change.due_ms).encode()),)
         output = Output(self._changelog, change.key, change.value, headers)
-        if (size_bytes := _size(output)) > _OUTPUT_BYTES_MAX:
+        if (size_bytes := _size((output,))) > _OUTPUT_BYTES_MAX:
             raise Fatal(
                 f"the state of {change.key!r} in task {self._task} is {size_bytes} bytes; the broker takes "
                 f"{_OUTPUT_BYTES_MAX} in one record of {self._changelog}. Bound what the ledger keeps per key."
@@ -248,23 +244,31 @@ def _place(record: Record) -> str:
     return f"{record.topic}, partition {record.partition}, offset {record.offset}"
 
 
-def _check(key: bytes | None, transition: Transition[S]) -> None:
+def _checked(key: bytes | None, transition: Transition[S]) -> int:
+    """The bytes of the outputs of *transition*, which is one that a ledger may make."""
     if transition.state is None:
         if transition.due_ms is not None:
             raise ValueError("a transition deletes the state and still wants to be woken")
     elif key is None:
         raise Invalid("missing_key", "the record has no key, so there is no state that it could change")
-    for output in transition.outputs:
-        if _size(output) > _OUTPUT_BYTES_MAX:
-            raise Invalid(
-                "output_too_large",
-                f"the record makes an output of {_size(output)} bytes for {output.topic}; the broker takes at most "
-                f"{_OUTPUT_BYTES_MAX}",
-            )
+    size_bytes = _size(transition.outputs)
+    if size_bytes > _OUTPUT_BYTES_MAX and (largest := max(_size((o,)) for o in transition.outputs)) > _OUTPUT_BYTES_MAX:
+        raise Invalid(
+            "output_too_large",
+            f"the record makes an output of {largest} bytes; the broker takes at most {_OUTPUT_BYTES_MAX}",
+        )
+    return size_bytes
 
 
-def _size(output: Output) -> int:
-    size_bytes = len(output.key or b"") + len(output.value or b"")
-    for name, value in output.headers:
-        size_bytes += len(name) + len(value)
+def _size(outputs: tuple[Output, ...]) -> int:
+    """The bytes of *outputs*. The records of a transition often share their headers: those are measured once."""
+    size_bytes = headers_bytes = 0
+    measured: Headers | None = None
+    for output in outputs:
+        if output.headers is not measured:
+            measured = output.headers
+            headers_bytes = 0
+            for name, value in measured:
+                headers_bytes += len(name) + len(value)
+        size_bytes += headers_bytes + len(output.key or b"") + len(output.value or b"")
     return size_bytes
