@@ -1,0 +1,112 @@
+import json
+
+import pytest
+
+from services.operator.evaluation.recorded import UNFIT, translated
+from services.operator.evaluation.scenario import Judged, read_scenarios
+from shared.errors import Fatal
+
+
+def recorded(area, **changes):
+    return {
+        "id": "R-1",
+        "area": area,
+        "name": "a name",
+        "guidelines": [
+            {"id": "Book_It", "condition": "wants to book", "action": "book"},
+            {"id": "book_it", "condition": "wants a book", "action": None},
+        ],
+        "conversation": [{"source": "customer", "text": "Hello"}],
+        "expected_matched": ["Book_It"],
+        "extra": {},
+    } | changes
+
+
+def read(tmp_path, *items):
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps(items))
+    return read_scenarios(file)
+
+
+def test_names_become_such_as_a_playbook_allows_and_stay_apart(tmp_path):
+    (scenario,), _ = read(tmp_path, recorded("guideline_matching/actionable"))
+    assert [item.id for item in scenario.guidelines] == ["book_it", "book_it-2"]
+    assert scenario.expected.ids == ("book_it",)
+    assert scenario.expected.judged is Judged.VERDICTS
+
+
+@pytest.mark.parametrize(
+    ("area", "declared"),
+    [
+        ("guideline_matching/agent_intention", "agent_intention"),
+        ("guideline_matching/previously_applied_customer_dependent", "customer_dependent"),
+    ],
+)
+def test_what_an_area_is_about_is_declared_on_its_actions(tmp_path, area, declared):
+    (scenario,), _ = read(tmp_path, recorded(area, extra={"previously_applied": ["Book_It"]}))
+    assert [getattr(item, declared) for item in scenario.guidelines] == [True, False]
+    assert scenario.applied == ("book_it",)
+
+
+def test_a_disambiguation_offers_the_labelled_targets(tmp_path):
+    head = {"id": "__head__", "condition": "it is unclear", "action": None}
+    item = recorded("disambiguation")
+    (scenario,), _ = read(tmp_path, item | {"guidelines": [head, *item["guidelines"]]})
+    assert scenario.expected.judged is Judged.CHOICE
+    assert scenario.relationships[0].source == scenario.guidelines[0].id
+    assert scenario.relationships[0].targets == ("book_it", "book_it-2")
+
+
+def journey(expected, path):
+    nodes = [
+        {"id": "1", "action": "ask", "kind": "chat", "follow_up_ids": ["2", "3"], "customer_dependent_action": True},
+        {"id": "2", "action": None, "kind": "chat", "follow_up_ids": []},
+        {"id": "3", "condition": "it is there", "action": "look", "kind": "tool"},
+    ]
+    about = {"name": "Find", "title": "Find it", "triggers": ["it is lost"], "nodes": nodes}
+    extra = {"journey": about, "previous_path": path}
+    return recorded("journey_step_selection", guidelines=[], expected_matched=expected, extra=extra)
+
+
+def test_a_journeys_nodes_become_states_and_an_empty_last_one_its_end(tmp_path):
+    (scenario,), _ = read(tmp_path, journey(["3"], ["1"]))
+    assert scenario.journey is not None
+    assert [state.id for state in scenario.journey.states] == ["1", "3"]
+    assert [(way.to, way.when) for way in scenario.journey.states[0].next] == [("3", "it is there"), ("end", "")]
+    assert scenario.path == ("1",)
+    assert scenario.expected.ids == ("3",)
+
+
+@pytest.mark.parametrize(
+    ("expected", "path", "ids"),
+    [(["1", "3"], ["1"], ("3",)), (["1", "3"], None, ("1", "3")), (["2"], ["1"], ()), ([], ["1"], ())],
+)
+def test_a_list_that_goes_on_from_the_path_names_its_last_state(tmp_path, expected, path, ids):
+    (scenario,), _ = read(tmp_path, journey(expected, path))
+    assert scenario.expected.ids == ids
+
+
+def test_what_else_is_known_is_shown_to_matching(tmp_path):
+    extra = {
+        "context_variables": [{"name": "tier", "value": {"level": 1}}],
+        "staged_tool_events": [{"tool_id": "age", "arguments": {"id": 1}, "result": 16}],
+        "terms": [{"name": "PDMM", "description": "a reset"}],
+        "capabilities": [{"title": "Reset", "description": "resets"}],
+    }
+    (scenario,), _ = read(tmp_path, recorded("guideline_matching/mixed", extra=extra))
+    assert scenario.variables == {"tier": '{"level": 1}', 'result 1 of age {"id": 1}': "16"}
+    assert [term.term for term in scenario.glossary] == ["PDMM", "Reset"]
+
+
+@pytest.mark.parametrize("area", [*UNFIT, "e2e/journeys", "indexing/continuous", "unheard_of"])
+def test_an_area_that_does_not_fit_is_named_with_its_reason(area):
+    scenarios, unfit = translated([recorded(area)])
+    assert scenarios == []
+    assert unfit["R-1"]
+
+
+def test_a_document_of_another_form_is_told():
+    with pytest.raises(Fatal, match="no list"):
+        translated({"area": "e2e"})
+    with pytest.raises(Fatal, match="scenario 0"):
+        translated([{"area": "disambiguation"}])
