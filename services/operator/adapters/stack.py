@@ -102,7 +102,9 @@ async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]
         built = Stack(settings, services, aids, nodes, model_url)
         for number in range(1, plan.replicas + 1):
             for stage in plan.stages:
-                await services.start(f"{stage}-{number}", f"services.{stage}")
+                name = f"{stage}-{number}"
+                # A name that outlives the process spares the group a rebalance when the process is started again.
+                await services.start(name, f"services.{stage}", HOLDFAST_KAFKA_GROUP_INSTANCE_ID=name)
         await _ready(built, plan.ready_seconds_max)
         yield built
 
