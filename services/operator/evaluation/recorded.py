@@ -19,6 +19,8 @@ Which do not, as they ask something else than what applies to a conversation now
 * `response_analysis`: judges a reply that was sent, which is the verifier's work, after matching.
 * `e2e/*`: states properties of the reply's text, which someone has to judge.
 
+Nor does a scenario without a conversation or without guidelines, whatever its area.
+
 Capabilities are shown as terms of the glossary, results of tools as variables: matching knows no others.
 """
 
@@ -73,7 +75,9 @@ def _unfit(item: Mapping[str, Any]) -> str:
         return UNFIT[area]
     if area not in {"guideline_matching", "disambiguation", "journey_step_selection"}:
         return "an area that is not known"
-    return "" if item["conversation"] else "has no conversation"
+    if not item["conversation"]:
+        return "has no conversation"
+    return "" if item["guidelines"] else "its guidelines were not recorded, so any matcher is right"
 
 
 def _scenario(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,14 +28,14 @@ def by_size(results: Iterable[Result], sizes: Sequence[int]) -> dict[int, list[R
 
 def score_table(title: str, found: Iterable[Score]) -> Table:
     """How often decisions are right, a row an area."""
-    header = ("area", "scenarios", "plays", "precision", "recall", "exact set", "pass^k")
-    return tables.figures(title, header, [_accuracy(score) for score in found])
+    header = ("area", "cases", "plays", "precision", "recall", "exact set", "pass^k")
+    return _unclipped(tables.figures(title, header, [_accuracy(score) for score in found]))
 
 
 def cost_table(title: str, found: Iterable[Score]) -> Table:
     """What went wrong outside the decisions, and what a play costs, a row an area."""
     header = ("area", "failed", "unknown", "strays", "calls", "tokens in", "out", "seconds")
-    return tables.figures(title, header, [_cost(score) for score in found])
+    return _unclipped(tables.figures(title, header, [_cost(score) for score in found]))
 
 
 def comparison_table(found: Comparison) -> Table:
@@ -108,7 +108,7 @@ def _accuracy(score: Score) -> tuple[str, ...]:
         _shown(score.precision),
         _shown(score.recall),
         _shown(score.exact),
-        " ".join(f"{estimate.value:.2f}" for estimate in score.passes),
+        f"^{len(score.passes)} {_shown(score.passes[-1])}",
     )
 
 
@@ -129,5 +129,13 @@ def _area(score: Score) -> str:
     return "all areas" if score.area == TOTAL else score.area
 
 
+def _unclipped(table: Table) -> Table:
+    """Names are folded, figures never: a narrow terminal must not hide half an interval."""
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    return table
+
+
 def _shown(estimate: Estimate | None) -> str:
-    return "–" if estimate is None else f"{estimate.value:.2f} [{estimate.low:.2f}–{estimate.high:.2f}]"
+    return "–" if estimate is None else f"{estimate.value:.2f}\n{estimate.low:.2f}–{estimate.high:.2f}"

@@ -65,7 +65,7 @@ def journey(expected, path):
     ]
     about = {"name": "Find", "title": "Find it", "triggers": ["it is lost"], "nodes": nodes}
     extra = {"journey": about, "previous_path": path}
-    return recorded("journey_step_selection", guidelines=[], expected_matched=expected, extra=extra)
+    return recorded("journey_step_selection", expected_matched=expected, extra=extra)
 
 
 def test_a_journeys_nodes_become_states_and_an_empty_last_one_its_end(tmp_path):
@@ -101,6 +101,13 @@ def test_what_else_is_known_is_shown_to_matching(tmp_path):
 @pytest.mark.parametrize("area", [*UNFIT, "e2e/journeys", "indexing/continuous", "unheard_of"])
 def test_an_area_that_does_not_fit_is_named_with_its_reason(area):
     scenarios, unfit = translated([recorded(area)])
+    assert scenarios == []
+    assert unfit["R-1"]
+
+
+@pytest.mark.parametrize("missing", ["conversation", "guidelines"])
+def test_a_scenario_that_asks_nothing_does_not_fit(missing):
+    scenarios, unfit = translated([recorded("guideline_matching/mixed", **{missing: []})])
     assert scenarios == []
     assert unfit["R-1"]
 

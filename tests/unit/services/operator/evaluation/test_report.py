@@ -8,8 +8,8 @@ from services.operator.evaluation.report import by_size, comparison_table, cost_
 from services.operator.evaluation.scoring import scores
 
 
-def shown(table):
-    console = Console(width=200, record=True, quiet=False, file=None, force_terminal=False)
+def shown(table, *, width=200):
+    console = Console(width=width)
     with console.capture() as captured:
         console.print(table)
     return captured.get()
@@ -21,8 +21,14 @@ def test_tables_show_every_area_with_its_interval(make_result):
     for area in ("matching", "journeys", "all areas"):
         assert area in accuracy
         assert area in cost
-    assert "1.00 [0.21–1.00]" in accuracy
+    assert "0.21–1.00" in accuracy
     assert "pass^k" in accuracy
+
+
+def test_a_narrow_terminal_hides_no_figure(make_result):
+    found = scores([make_result(area="guideline_matching/previously_applied_customer_dependent")])
+    for table in (score_table("t", found), cost_table("t", found)):
+        assert "…" not in shown(table, width=80)
 
 
 def test_sizes_are_kept_apart_and_a_large_scenario_counts_where_it_fits(make_result):
