@@ -104,12 +104,13 @@ CORRECTIONS: tuple[Correction, ...] = tuple(Correction)
 
 def assemble(records: Iterable[RecordedClaim]) -> Answers:
     """
-    The answers that *records* are about, in the order in which they are first met.
+    The answers that *records* are about, in the order of their names: a topic's partitions are read in any order, and
+    the same claims must give the same resamples.
 
     The first record of a claim counts. A claim without a record or a verdict is UNKNOWN, never right.
     """
     kept, left_out = _sorted_out(records)
-    turns = list(kept)
+    turns = sorted(kept)
     firsts = [next(iter(kept[turn].values())) for turn in turns]
     arms = _arms(firsts)
     names = list(arms.values())

@@ -152,7 +152,7 @@ def to_records(simulated: Simulated) -> Iterator[RecordedClaim]:
             yield RecordedClaim(
                 id=derived_id(turn, place + 1),
                 tenant=TENANT,
-                conversation=f"{simulated.process.name}-{simulated.conversation[row]}",
+                conversation=f"{simulated.process.name}-{simulated.conversation[row]:07}",
                 turn_id=turn,
                 epoch=1,
                 agent="simulated",
@@ -231,4 +231,4 @@ def _arm_of(simulated: Simulated, corrects: bool) -> str:
 
 
 def _turn(simulated: Simulated, row: int) -> str:
-    return f"{simulated.process.name}-{row}"
+    return f"{simulated.process.name}-{row:07}"

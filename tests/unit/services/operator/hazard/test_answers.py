@@ -52,6 +52,14 @@ def test_claims_stand_at_their_positions_in_any_order():
     assert answers.sent.tolist() == [[RIGHT, RIGHT, RIGHT]]
 
 
+def test_the_order_of_reading_does_not_matter():
+    records = [claim(1, turn=turn, claims=1, conversation=name) for turn, name in zip("abcd", "xzxy", strict=True)]
+
+    one, other = assemble(records), assemble(reversed(records))
+
+    assert (one.turns, one.cluster.tolist()) == (other.turns, other.cluster.tolist())
+
+
 def test_a_missing_position_is_unknown_and_counted():
     answers = assemble([claim(1), claim(3)])
 
