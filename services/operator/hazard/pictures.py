@@ -25,8 +25,10 @@ POSITION_SHARE_MIN = 0.1
 """Positions that fewer than this share of the answers reach are left out of E(k): noise hides the rest."""
 AUDITED_ANSWERS_MIN = 100
 """With fewer audited answers the pictures show the verifier's judgement."""
-DOTS_PER_INCH = 120
+DOTS_PER_INCH = 100
+FOOT_CHARS = 170
 TITLE_CHARS = 100
+BLOCK_ROWS = 1.0
 
 # Okabe and Ito's colours, told apart by every kind of colour vision.
 WITHOUT, WITH, INK, PALE = "#D55E00", "#0072B2", "#333333", "#999999"
@@ -202,6 +204,7 @@ def _calibration(axes: Axes, shown: Sequence[Shown]) -> None:
     place = 0.0
     for one, prediction in found:
         place = _predictions(axes, one, prediction, place, ticks)
+    _heads(axes, found)
     axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=9)
     axes.set_ylim(place - 0.4, -1.3)
     axes.tick_params(axis="y", length=0)
@@ -221,18 +224,26 @@ def _predictions(
         axes.plot(model.expected_interval, [at, at], color=INK, linewidth=1.2)
         axes.plot([model.expected], [at], "o", color=INK, markersize=5)
         ticks.append((at, _SHORT_NAMES[model.model]))
-    axes.annotate(
-        f"measured {one.label.splitlines()[0] if one.label else ''}".strip(),
-        (prediction.observed, place - 0.45),
-        xytext=(0, 2),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        color=one.colour,
-        fontsize=9,
-        fontweight="bold",
-    )
-    return place + rows + 1.0
+    return place + rows + BLOCK_ROWS
+
+
+def _heads(axes: Axes, found: Sequence[tuple[Shown, OutOfSample]]) -> None:
+    """Name the measured line of each block, on the side that has room."""
+    middle = float(np.mean(axes.get_xlim()))
+    place = 0.0
+    for one, prediction in found:
+        label = f" measured {one.label.splitlines()[0] if one.label else ''} ".rstrip()
+        axes.text(
+            prediction.observed,
+            place - 0.55,
+            label if prediction.observed < middle else label.strip(),
+            ha="left" if prediction.observed < middle else "right",
+            va="bottom",
+            color=one.colour,
+            fontsize=9,
+            fontweight="bold",
+        )
+        place += len(prediction.predictions) + BLOCK_ROWS
 
 
 def _measured_interval(prediction: OutOfSample) -> tuple[float, float]:
@@ -278,7 +289,8 @@ def _foot(report: Report, shown: Sequence[Shown], source: str) -> str:
     judged = {"audit": "a blind audit", "verifier": "the verifier"}
     by = ", ".join(sorted({judged[one.series.judged_by] for one in shown})) or "nobody"
     answers = sum(one.series.answers for one in shown)
-    return (
-        f"{source}. {answers:,} answers shown, judged by {by}. Bars and bands: 95% intervals, by conversation. "
-        f"Points of fewer than {TRIALS_MIN} are left out; {report.draws:,} resamples."
+    text = (
+        f"{source}. {answers:,} answers shown, judged by {by}. Bars and bands: 95% intervals, by conversation; "
+        f"{report.draws:,} resamples. Points of fewer than {TRIALS_MIN} answers or claims are left out."
     )
+    return "\n".join(textwrap.wrap(text, FOOT_CHARS))

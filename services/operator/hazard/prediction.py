@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.operator.hazard.answers import Answers, Integers, Marks
-from services.operator.hazard.bootstrap import cluster_sums, percentile_interval, resampled_sums
+from services.operator.hazard.bootstrap import cluster_sums, percentile_interval, resampled_sums, two_sided
 from services.operator.hazard.firstfailure import Floats, all_right
 from services.operator.hazard.models import MODELS, Layout, Model, fitted, sums_of
 from services.operator.hazard.survival import BIN_CLAIMS, Share, shares
@@ -44,6 +44,8 @@ class Prediction:
     expected_interval: tuple[float, float]
     surplus: float
     surplus_interval: tuple[float, float]
+    p_surplus: float
+    """of a surplus of 0, from the resamples' spread"""
     by_length: tuple[float, ...]
     """expected in the bins of `OutOfSample.measured`"""
 
@@ -155,6 +157,7 @@ def _predictions(
         if model == "constant":
             base, base_drawn = score, score_drawn
         expected, expected_drawn = outcomes.expected(chances), outcomes_drawn.expected(chances_drawn)
+        surplus, surplus_drawn = float((outcomes.observed - expected)[0]), outcomes_drawn.observed - expected_drawn
         found.append(
             Prediction(
                 model=model,
@@ -165,8 +168,9 @@ def _predictions(
                 gain_interval=percentile_interval(score_drawn - base_drawn),
                 expected=float(expected[0]),
                 expected_interval=percentile_interval(expected_drawn),
-                surplus=float((outcomes.observed - expected)[0]),
-                surplus_interval=percentile_interval(outcomes_drawn.observed - expected_drawn),
+                surplus=surplus,
+                surplus_interval=percentile_interval(surplus_drawn),
+                p_surplus=two_sided(surplus / float(np.nanstd(surplus_drawn))),
                 by_length=_expected_in_bins(lengths, outcomes.answers[0], chances[0]),
             )
         )

@@ -17,6 +17,8 @@ MODEL_NAMES = {
     "frailty": "frailty (answers differ)",
     "two_state": "two states (errors are mended later)",
 }
+VERDICT_ALPHA = 0.01
+"""That (1-E)^N fails is the figure that will be quoted, of several series: it takes more than one chance in twenty."""
 SERIES_NAMES = {
     ("draft", "verifier"): "as drafted, in the verifier's judgement",
     ("sent", "verifier"): "as sent, in the verifier's own judgement",
@@ -258,10 +260,10 @@ def _prediction(found: OutOfSample) -> str:
 
 
 def _fared(found: OutOfSample) -> str:
-    low, high = found.of("constant").surplus_interval
-    if low > 0:
-        return "is too pessimistic about"
-    return "is too optimistic about" if high < 0 else "holds for"
+    constant = found.of("constant")
+    if not constant.p_surplus < VERDICT_ALPHA:
+        return "holds for"
+    return "is too pessimistic about" if constant.surplus > 0 else "is too optimistic about"
 
 
 def _expected_and_right(found: OutOfSample) -> str:
@@ -270,7 +272,7 @@ def _expected_and_right(found: OutOfSample) -> str:
 
 def _difference(one: Prediction) -> str:
     low, high = one.surplus_interval
-    return f"difference {points(one.surplus)}, 95%: {points(low)} to {points(high)}"
+    return f"difference {points(one.surplus)}, 95%: {points(low)} to {points(high)}; {p_value(one.p_surplus)}"
 
 
 def _audited(found: Corrected) -> list[str]:
