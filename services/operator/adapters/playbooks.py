@@ -4,7 +4,7 @@ Publishing playbooks from the command line.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from prometheus_client import CollectorRegistry
 
@@ -25,11 +25,28 @@ async def publish_playbook(settings: KafkaSettings, tenant: str, playbook: Playb
         shared.playbook.finding.PlaybookError: a check found an error.
 
     """
+    async with publishing(settings) as publish_one:
+        return await publish_one(tenant, playbook)
+
+
+@contextlib.asynccontextmanager
+async def publishing(settings: KafkaSettings) -> AsyncIterator[Callable[[str, Playbook], Awaitable[Published]]]:
+    """
+    `publish_playbook` for many playbooks: the topic is read once and followed.
+
+    Raises:
+        Fatal: the topic of playbooks could not be read in time.
+
+    """
     async with known_playbooks(settings) as known:
         writing = producer(settings)
         await writing.start()
-        try:
+
+        async def publish_one(tenant: str, playbook: Playbook) -> Published:
             return await publish(writing, settings, tenant, playbook, kept=known.kept(tenant, playbook.agent))
+
+        try:
+            yield publish_one
         finally:
             await writing.stop()
 

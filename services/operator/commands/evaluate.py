@@ -5,7 +5,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.operator.adapters.stack import Broker, StackPlan, running
+from services.operator.adapters.stack import Broker, Stack, StackPlan, running
 from services.operator.commands.report import needs_extra
 from services.operator.evaluation.distractors import distractors
 from services.operator.evaluation.recording import RecordingProxy
@@ -36,6 +36,7 @@ RESULTS = "evaluation.jsonl"
 NAMESPACE = "evaluation."
 SCRIPTED = "scripted"
 EXIT_WRONG = 1
+CHECK_SECONDS = 1.0
 BUDGET_SHARE = 0.9
 """Of a turn's time that the model may use: the rest is for the way there and back."""
 
@@ -56,6 +57,15 @@ class Setup:
     model: Model
     record: Path | None
     replay: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Files to write beside the tables."""
+
+    json: Path | None
+    junit: Path | None
+    html: Path | None
 
 
 def command(
@@ -82,6 +92,7 @@ def command(
     broker: Annotated[Broker, typer.Option(help="where the topics live")] = Broker.EMBEDDED,
     json_file: Annotated[Path | None, typer.Option("--json", help="write all figures and results there")] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", help="write JUnit XML there")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="write a page with plots there")] = None,
 ) -> None:
     """
     Play scenarios through a live matcher and say how often it decides right, area by area (needs the extra `report`).
@@ -108,7 +119,8 @@ def command(
         setup = Setup(broker, model, record, replay)
         asyncio.run(_play(setup, settings, known, todo, plan, kept))
     found = [result for key, result in read_results(kept).items() if key in wanted]
-    _show(console, found, sizes, unfit, compare, json_file, junit_file)
+    written = Outputs(json_file, junit_file, html_file)
+    _show(console, found, sizes, unfit, compare, written)
     if not all(result.is_right for result in found):
         raise typer.Exit(EXIT_WRONG)
 
@@ -160,7 +172,20 @@ async def _play(
                     append_result(kept, result)
                     progress.advance(task)
 
-                await run(stack.kafka, todo, plan, keep)
+                await _guarded(stack, run(stack.kafka, todo, plan, keep))
+
+
+async def _guarded(stack: Stack, playing: Coroutine[None, None, None]) -> None:
+    """Await *playing*, but no longer than the stack's processes live: a dead matcher answers no turn."""
+    task = asyncio.ensure_future(playing)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=CHECK_SECONDS)
+            stack.check()
+        task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -187,12 +212,12 @@ def _show(
     sizes: Sequence[int],
     unfit: dict[str, str],
     compare: Path | None,
-    json_file: Path | None,
-    junit_file: Path | None,
+    written: Outputs,
 ) -> None:
     # Imported here: these need the extra `report`, and the other verbs start faster without it.
     from services.operator.evaluation import report  # noqa: PLC0415
     from services.operator.evaluation.compare import compared  # noqa: PLC0415
+    from services.operator.evaluation.page import page  # noqa: PLC0415
     from services.operator.evaluation.scoring import scores  # noqa: PLC0415
 
     grouped = report.by_size(found, sizes)
@@ -204,7 +229,10 @@ def _show(
     comparison = compared(read_results(compare).values(), found) if compare else None
     if comparison:
         console.print(report.comparison_table(comparison))
-    if json_file:
-        json_file.write_text(json.dumps(report.document(grouped, unfit, comparison), indent=2) + "\n", encoding="utf-8")
-    if junit_file:
-        junit_file.write_text(report.junit(found), encoding="utf-8")
+    if written.json:
+        figures_and_all = json.dumps(report.document(grouped, unfit, comparison), indent=2)
+        written.json.write_text(figures_and_all + "\n", encoding="utf-8")
+    if written.junit:
+        written.junit.write_text(report.junit(found), encoding="utf-8")
+    if written.html:
+        written.html.write_text(page(grouped, unfit, comparison), encoding="utf-8")

@@ -43,8 +43,8 @@ def comparison_table(found: Comparison) -> Table:
     rows = [
         ("passed in both", str(found.both)),
         ("passed in neither", str(found.neither)),
-        ("gained", f"{len(found.gained)}  {', '.join(found.gained)}".strip()),
-        ("lost", f"{len(found.lost)}  {', '.join(found.lost)}".strip()),
+        ("gained", "\n".join([str(len(found.gained)), *found.gained])),
+        ("lost", "\n".join([str(len(found.lost)), *found.lost])),
         ("in one run only", str(found.unpaired)),
         ("p (McNemar, exact)", f"{found.p_value:.3g}"),
     ]
@@ -126,7 +126,7 @@ def _cost(score: Score) -> tuple[str, ...]:
 
 
 def _area(score: Score) -> str:
-    return "all areas" if score.area == TOTAL else score.area
+    return "all areas" if score.area == TOTAL else score.area.replace("/", "/\n")
 
 
 def _unclipped(table: Table) -> Table:

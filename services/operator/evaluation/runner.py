@@ -5,11 +5,11 @@ Playing scenarios: `turn.opened` for a running matcher, and the `turn.matched` t
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from services.operator.adapters.playbooks import publish_playbook
+from services.operator.adapters.playbooks import publishing
 from services.operator.adapters.publisher import event
 from services.operator.adapters.reader import TopicReader
 from services.operator.evaluation.distractors import distractors
@@ -32,6 +32,8 @@ from shared.events.turns import (
     TurnOpened,
     Utterance,
 )
+from shared.playbook.model import Playbook
+from shared.playbook.topic import Published
 
 TENANT = "evaluation"
 GRACE_SECONDS = 15.0
@@ -92,27 +94,23 @@ async def run(kafka: KafkaSettings, todo: Sequence[Play], plan: Plan, keep: Call
 
     """
     places = asyncio.Semaphore(plan.open_max)
-    async with _decisions(kafka) as desk:
-        versions = await _published(kafka, todo)
+    async with publishing(kafka) as publish, _decisions(kafka) as desk:
+        versions: dict[str, asyncio.Task[Published]] = {}
 
         async def one(play: Play) -> None:
             async with places:
-                keep(await desk.decided(play, versions[play.agent], plan))
+                if play.agent not in versions:
+                    versions[play.agent] = group.create_task(_published(publish, play))
+                keep(await desk.decided(play, (await versions[play.agent]).version, plan))
 
         async with asyncio.TaskGroup() as group:
             for play in todo:
                 group.create_task(one(play))
 
 
-async def _published(kafka: KafkaSettings, todo: Sequence[Play]) -> dict[str, str]:
-    """The playbooks' versions by agent, each published once."""
-    versions: dict[str, str] = {}
-    for play in todo:
-        if play.agent not in versions:
-            padding = distractors(play.scenario, play.guidelines)
-            playbook = play.scenario.playbook(play.agent, padding)
-            versions[play.agent] = (await publish_playbook(kafka, TENANT, playbook)).version
-    return versions
+async def _published(publish: Callable[[str, Playbook], Awaitable[Published]], play: Play) -> Published:
+    padding = distractors(play.scenario, play.guidelines)
+    return await publish(TENANT, play.scenario.playbook(play.agent, padding))
 
 
 @dataclass(slots=True)
