@@ -2,6 +2,7 @@
 `holdfast`, or `python -m services.operator`.
 """
 
+import signal
 import sys
 
 from rich.console import Console
@@ -17,6 +18,8 @@ EXIT_ERROR = 2
 def main() -> None:
     """Run the command; an error that Holdfast foresaw is told in a line, not as a traceback."""
     logging.configure("holdfast", level="warning")
+    # As Ctrl-C does: what was started is stopped again, and not left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except HoldfastError as error:
