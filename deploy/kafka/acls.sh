@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The least that each principal needs, as Kafka's own tool takes it:
+#   BOOTSTRAP=kafka-1:9093 COMMAND_CONFIG=admin.properties deploy/kafka/acls.sh
+# KAFKA_ACLS=echo only shows the commands. HOLDFAST_KAFKA_NAMESPACE is put before every name, as the services do.
+#
+# Principals are the names that clients prove: the SASL user name, or with mTLS the certificate's subject as the broker's
+# ssl.principal.mapping.rules makes it (RULE:^CN=([^,]+).*$/$1/). Read and Write imply Describe. An idempotent producer needs
+# no more than Write (KIP-679). No service may create or alter topics: `holdfast topics apply` does, as `operator`.
+set -euo pipefail
+
+tool=${KAFKA_ACLS:-kafka-acls.sh}
+bootstrap=${BOOTSTRAP:-localhost:9092}
+ns=${HOLDFAST_KAFKA_NAMESPACE:-}
+
+allow() { # principal operation resource name [further options]
+    local principal=$1 operation=$2 resource=$3 name=$4
+    shift 4
+    "$tool" --bootstrap-server "$bootstrap" ${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} --add --force \
+        --allow-principal "User:$principal" --operation "$operation" "--$resource" "$ns$name" "$@"
+}
+reads() { local who=$1; shift; for topic in "$@"; do allow "$who" Read topic "$topic"; done; }
+writes() { local who=$1; shift; for topic in "$@"; do allow "$who" Write topic "$topic"; done; }
+
+# The ledger: one transactional id for each task, `conversations.0` and so on.
+reads conversations conversation.events turns.finished conversations.state playbooks
+writes conversations turns.opened conversation.responses turns.closed claims.judged conversations.state dead.letters
+allow conversations Read group conversations
+allow conversations Write transactional-id conversations. --resource-pattern-type prefixed
+allow conversations Describe transactional-id conversations. --resource-pattern-type prefixed
+
+reads matcher turns.opened playbooks
+writes matcher turns.matched turns.finished dead.letters
+allow matcher Read group matcher
+
+reads reasoner turns.matched turns.opened playbooks
+writes reasoner turns.drafted turns.finished dead.letters
+allow reasoner Read group reasoner
+
+reads verifier turns.drafted turns.opened playbooks
+writes verifier turns.finished dead.letters
+allow verifier Read group verifier
+
+# The observer keeps its tables' changelogs itself: nothing else rests on them.
+reads observer claims.judged turns.closed
+for changelog in observer-buckets-changelog observer-conversations-changelog; do
+    reads observer "$changelog"
+    writes observer "$changelog"
+    allow observer Create topic "$changelog"
+done
+allow observer Read group observer
+
+# The chat platform's own client.
+writes platform conversation.events
+reads platform conversation.responses turns.closed
+allow platform Read group platform --resource-pattern-type prefixed
+
+# People: topics, playbooks, dead letters, and speaking to it as a customer would (`say`, `feed`).
+if [[ -n $ns ]]; then every=("" --resource-pattern-type prefixed); else every=("*"); fi
+for operation in Create Describe DescribeConfigs; do allow operator "$operation" topic "${every[@]}"; done
+reads operator conversation.events turns.opened turns.matched turns.drafted turns.finished conversation.responses \
+    turns.closed claims.judged conversations.state playbooks dead.letters
+writes operator conversation.events playbooks
+
+# What autoscales: lag, and no record.
+for topic in conversation.events turns.opened turns.matched turns.drafted; do allow keda Describe topic "$topic"; done
+for group in conversations matcher reasoner verifier; do allow keda Describe group "$group"; done
