@@ -101,6 +101,8 @@ def command(
     """
     needs_extra()
     settings = read_settings(OperatorSettings, os.environ)
+    setup = Setup(broker, model, record, replay)
+    _check(setup, settings)
     console = Console()
     known, unfit = _read(scenarios or sorted(SAMPLES.glob("*.yaml")), area)
     sizes = tuple(dict.fromkeys(guidelines or [0]))
@@ -116,13 +118,23 @@ def command(
         f"{len(known)} scenarios, {len(unfit)} that do not fit; {len(wanted) - len(todo)} plays kept in {kept}"
     )
     if todo:
-        setup = Setup(broker, model, record, replay)
         asyncio.run(_play(setup, settings, known, todo, plan, kept))
     found = [result for key, result in read_results(kept).items() if key in wanted]
     written = Outputs(json_file, junit_file, html_file)
     _show(console, found, sizes, unfit, compare, written)
     if not all(result.is_right for result in found):
         raise typer.Exit(EXIT_WRONG)
+
+
+def _check(setup: Setup, settings: OperatorSettings) -> None:
+    if setup.record and setup.replay:
+        raise Fatal("--record also reuses what its folder holds, and --replay asks no model: give one of them")
+    if not (setup.record or setup.replay):
+        return
+    if setup.model is not Model.ENDPOINT:
+        raise Fatal(f"--record and --replay keep the answers of an endpoint; `--model {setup.model}` has none")
+    if settings.llm.provider != "openai":
+        raise Fatal(f"--record and --replay know only OpenAI-compatible endpoints, not {settings.llm.provider}")
 
 
 def _read(paths: Sequence[Path], area: str) -> tuple[list[Scenario], dict[str, str]]:

@@ -103,9 +103,12 @@ async def run(kafka: KafkaSettings, todo: Sequence[Play], plan: Plan, keep: Call
                     versions[play.agent] = group.create_task(_published(publish, play))
                 keep(await desk.decided(play, (await versions[play.agent]).version, plan))
 
-        async with asyncio.TaskGroup() as group:
-            for play in todo:
-                group.create_task(one(play))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for play in todo:
+                    group.create_task(one(play))
+        except ExceptionGroup as found:
+            raise found.exceptions[0] from None  # the others are its consequence, or the same
 
 
 async def _published(publish: Callable[[str, Playbook], Awaitable[Published]], play: Play) -> Published:
