@@ -23,7 +23,7 @@ STAGES = ("conversations", "matcher", "reasoner", "verifier")
 
 
 def granted(**environ):
-    """What each principal is granted, as (operation, resource, name, pattern), by the script's calls of Kafka's tool."""
+    """What each principal is granted, as (operation, resource, name, pattern), by the script's calls."""
     done = subprocess.run(
         ["bash", str(ROOT / "deploy/kafka/acls.sh")],
         env={"PATH": os.environ["PATH"], "KAFKA_ACLS": "echo", **environ},
