@@ -335,8 +335,8 @@ class Group:
     def _drop(self, member: Member, code: Code) -> None:
         del self.members[member.id]
         self._unsynced.discard(member.id)
-        if member.wish.instance_id is not None:
-            self._static.pop(member.wish.instance_id, None)
+        # By the member, not by its latest wish: a static member may have joined again without saying that it is one.
+        self._static = {instance: holder for instance, holder in self._static.items() if holder != member.id}
         self._forget_timer(member)
         member.answer_join(Joined(code, member_id=member.id))
         member.answer_sync(Synced(code))

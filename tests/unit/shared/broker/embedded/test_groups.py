@@ -301,6 +301,21 @@ def test_a_static_member_keeps_its_place_through_a_rebalance_that_it_misses(room
     assert {member[0] for member in joined.members} == {static, dynamic}
 
 
+def test_a_static_member_that_came_again_without_saying_so_leaves_no_trace(room, clock):
+    """Its name was kept after its session, and the next one of that name broke the coordinator."""
+    answers = []
+    room.group.join(wish(instance_id="one"), answers.append)
+    clock.advance(LIMITS.rebalance_initial_delay_seconds)
+    room.group.join(wish(answers[0].member_id), answers.append)
+    clock.advance(10 * (SESSION + REBALANCE))
+
+    room.group.join(wish(instance_id="one"), answers.append)
+    clock.advance(LIMITS.rebalance_initial_delay_seconds)
+
+    assert answers[-1].code is Code.NONE
+    assert answers[-1].member_id != answers[0].member_id
+
+
 def test_a_static_member_loses_its_place_when_its_session_ends(room, clock):
     static, dynamic = room.stable(2, ["one"])
     room.group.rebalance()
