@@ -311,6 +311,16 @@ def test_the_broker_is_the_one_that_the_tests_run_on(compose):
     assert {compose["services"]["kafka"]["image"], node["image"]} == {f"apache/kafka:{DEFAULT_VERSION}"}
 
 
+def test_whatever_runs_our_image_is_hardened_and_says_how_it_is_built(compose):
+    ours = [held for held in compose["services"].values() if held["image"].startswith("holdfast:")]
+
+    assert len(ours) == 9
+    for held in ours:
+        assert held["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
+        assert held["read_only"] is True
+        assert held["cap_drop"] == ["ALL"]
+
+
 def test_every_image_is_pinned_by_version(compose):
     images = {held["image"] for held in compose["services"].values()}
 
