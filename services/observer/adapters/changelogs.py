@@ -57,7 +57,7 @@ async def _partitions(client: AIOKafkaAdminClient, namespace: str) -> int:
     # All topics, as asking for one by name may create it.
     known = {topic["topic"]: len(topic["partitions"]) for topic in await client.describe_topics()}
     if missing := [name for name in wanted if name not in known]:
-        raise Fatal(f"there is no topic {', '.join(missing)}; create the topics with `holdfast topics create`")
+        raise Fatal(f"there is no topic {', '.join(missing)}; create the topics with `holdfast topics apply`")
     if len({known[name] for name in wanted}) > 1:
         raise Fatal(f"{' and '.join(wanted)} have different numbers of partitions; they must have the same")
     return known[wanted[0]]
