@@ -248,6 +248,8 @@ async def test_workers_that_are_cancelled_without_a_drain_lose_nothing(fast_sett
     await check(fast_settings)
 
 
+@pytest.mark.slow  # on a loaded machine its processes take minutes to come back; tests/chaos kills for every run
+@pytest.mark.timeout(600)
 async def test_workers_killed_again_and_again_lose_and_double_nothing(fast_settings, topics):
     feeding = asyncio.create_task(feed(fast_settings, 600, seed=4, pause_seconds=0.01))
     chance = random.Random(4)
