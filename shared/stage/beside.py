@@ -5,13 +5,9 @@ A stage with what a process does beside it.
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-
-class Runnable(Protocol):
-    """What runs until it is told to stop."""
-
-    async def run(self, stop: asyncio.Event) -> None: ...
+from shared.stage.process import Runnable
 
 
 class Beside:
