@@ -2,9 +2,10 @@
 `conversation.events`: what a chat platform publishes, and `conversation.responses`: what the customer sees.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from shared.events.base import INTEGER_MAX, Body, OpenEnum
 
@@ -78,6 +79,25 @@ class ApprovalGiven(Body):
     """who decided"""
     reason: str = Field("", max_length=512)
     """for the record"""
+
+
+class ApprovalRequested(Body):
+    """`approval.requested`: a call waits for a person's `approval.given`; without it nothing is done."""
+
+    approval_id: str
+    """what `approval.given` answers"""
+    turn_id: str
+    """the turn that asked"""
+    agent: str
+    """whose playbook declares the tool"""
+    tool: str
+    """what is to be done"""
+    description: str = ""
+    """the tool's description"""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    """with which values"""
+    expires_at: datetime
+    """when it can no longer be given"""
 
 
 class ConversationClosed(Body):

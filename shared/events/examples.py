@@ -156,6 +156,15 @@ _BODIES: Final[dict[str, Body]] = {
         verification=_VERIFICATION,
         marks=_MARKS,
     ),
+    "approval.requested": conversation.ApprovalRequested(
+        approval_id=derived_id(_TURN_ID, "order-transfer"),
+        turn_id=_TURN_ID,
+        agent=_AGENT,
+        tool="order-transfer",
+        description="Orders a transfer from the customer's account.",
+        arguments={"amount": "120.00", "currency": "EUR", "recipient": "NO93 8601 1117 947"},
+        expires_at=_POSTED_AT + timedelta(hours=1),
+    ),
     "claim.judged": claims.ClaimJudged(
         turn_id=_TURN_ID,
         epoch=1,
@@ -173,7 +182,7 @@ _BODIES: Final[dict[str, Body]] = {
         model=_MODEL,
     ),
 }
-_OF_A_TURN: Final = ("turn.", "response.", "claim.")
+_OF_A_TURN: Final = ("turn.", "response.", "claim.", "approval.requested")
 
 
 def example(event_type: str) -> Envelope[Body]:

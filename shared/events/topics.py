@@ -58,7 +58,10 @@ TOPICS: dict[str, Topic] = {
         Topic(TURNS_MATCHED, {"turn.matched": turns.TurnMatched}, retention_ms=DAY_MS),
         Topic(TURNS_DRAFTED, {"turn.drafted": turns.TurnDrafted}, retention_ms=DAY_MS),
         Topic(TURNS_FINISHED, {"turn.finished": turns.TurnFinished}, retention_ms=DAY_MS),
-        Topic(CONVERSATION_RESPONSES, {"response.sent": conversation.ResponseSent}),
+        Topic(
+            CONVERSATION_RESPONSES,
+            {"response.sent": conversation.ResponseSent, "approval.requested": conversation.ApprovalRequested},
+        ),
         Topic(TURNS_CLOSED, {"turn.closed": turns.TurnClosed}, retention_ms=30 * DAY_MS),
         Topic(CLAIMS_JUDGED, {"claim.judged": claims.ClaimJudged}, retention_ms=90 * DAY_MS),
         Topic(CONVERSATIONS_STATE, {}, cleanup="compact"),

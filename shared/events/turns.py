@@ -12,6 +12,7 @@ from pydantic import Field
 from shared.events.base import Body, OpenEnum
 from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Verdict
 from shared.events.conversation import Author, Mode
+from shared.events.tools import Claim, Grant, ParameterProblem, ToolCall, ToolResult
 
 
 class Turn(Body):
@@ -92,6 +93,9 @@ class TurnOpened(Body):
     journeys: dict[str, JourneyPosition] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict)
     customer_name: str = ""
+    grants: tuple[Grant, ...] = Field((), description="calls that the ledger allows this leg to execute")
+    results: tuple[ToolResult, ...] = Field((), description="what the calls of the turn's former legs came to")
+    matching: "Matching | None" = Field(None, description="the matcher's judgement in the turn's former leg")
     marks: tuple[Mark, ...] = ()
 
 
@@ -209,6 +213,8 @@ class Draft(Body):
     facts: tuple[FactRecord, ...] = Field(description="everything that the reply was allowed to assert")
     restated: tuple[Restated, ...] = ()
     insights: tuple[str, ...] = ()
+    results: tuple[ToolResult, ...] = Field((), description="of the tools that were called for it")
+    problems: tuple[ParameterProblem, ...] = Field((), description="what candidate tools lacked")
     spent: Spent = Spent()
 
     @property
@@ -279,15 +285,17 @@ class FinishResult(OpenEnum):
     SILENT = "silent"
     FAILED = "failed"
     HAND_OFF = "hand_off"
+    PAUSED = "paused"
     OTHER = "other"
 
 
 class TurnFinished(Body):
     """
-    `turn.finished`: the stages are done with a turn, well or badly. The first one for the open turn closes it.
+    `turn.finished`: the stages are done with a turn, well or badly. The first one for the open turn's leg counts; it
+    closes the turn, or, where it is `paused`, its leg.
 
     `text` is the verified reply; `fallback` names the playbook's text to send instead (`failed`, `hand_off`); `reason`
-    is a bounded word.
+    is a bounded word. A pause asks the ledger's leave for `calls`, reserves grants (`claims`), or hands in `results`.
     """
 
     turn: Turn
@@ -301,6 +309,9 @@ class TurnFinished(Body):
     draft: Draft | None = None
     verification: Verification | None = None
     journeys: dict[str, JourneyPosition] | None = Field(None, description="new positions, where they changed")
+    calls: tuple[ToolCall, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    results: tuple[ToolResult, ...] = ()
     marks: tuple[Mark, ...] = ()
 
 

@@ -5,20 +5,14 @@ The playbook: one YAML file for each agent, as its authors write it.
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.events.claims import ClaimKind, ReasoningMode
+from shared.playbook.part import Identifier, Name, Part
 from shared.playbook.references import PATTERN
+from shared.playbook.tools import Tool
 
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 ReferenceText = Annotated[str, Field(max_length=80, pattern=PATTERN)]
-Identifier = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")
-
-
-class Part(BaseModel):
-    """A part of a playbook: frozen, and refusing what it does not know, so that a misspelt key is found at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Criticality(StrEnum):
@@ -72,6 +66,8 @@ class Guideline(Part):
     priority: int = Field(0, description="of the guidelines that match, only those of the highest number stay")
     composition: Composition | None = None
     journey: Name | None = Field(None, description="it applies only while this journey is under way")
+    tools: tuple[Name, ...] = Field((), description="tools that may be called while it is active")
+    reevaluate_after: tuple[Name, ...] = Field((), description="tools after whose result it is asked about again")
     tags: tuple[Name, ...] = ()
     labels: tuple[Name, ...] = Field((), description="copied to the record of a turn in which it is active")
 
@@ -184,6 +180,9 @@ class Fallbacks(Part):
     too_large: str = Field(
         "I am sorry, that message is too long for me to read. Please send it in parts.", max_length=1_000
     )
+    approval_requested: str = Field(
+        "I have asked a colleague to confirm this. You will hear from me as soon as it is decided.", max_length=1_000
+    )
 
 
 class Phrases(Part):
@@ -273,6 +272,7 @@ class Playbook(Part):
     guidelines: tuple[Guideline, ...] = ()
     journeys: tuple[Journey, ...] = ()
     relationships: tuple[Relationship, ...] = ()
+    tools: tuple[Tool, ...] = Field((), max_length=200)
     glossary: tuple[Term, ...] = ()
     facts: tuple[Fact, ...] = ()
     canned_replies: tuple[CannedReply, ...] = ()

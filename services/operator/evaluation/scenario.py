@@ -15,7 +15,8 @@ from ruamel.yaml.error import YAMLError
 
 from services.operator.evaluation.recorded import translated
 from shared.errors import Fatal
-from shared.playbook.model import Guideline, Journey, Name, Part, Playbook, Profile, Relationship, Term
+from shared.playbook.model import Guideline, Journey, Playbook, Profile, Relationship, Term
+from shared.playbook.part import Name, Part
 
 FILE_BYTES_MAX = 64 * 1_048_576
 CONVERSATION_LINES_MAX = 500
