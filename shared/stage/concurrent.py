@@ -173,7 +173,7 @@ class ConcurrentStage:
 
     async def _consume(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._workers.fatal is None:
-            for task in list(self._workers.broken):
+            for task in sorted(self._workers.broken, key=lambda broken: broken.partition):
                 # Reopening waits for the broker as long as that is away, which is no standstill of ours.
                 self._health.forget(BEAT)
                 await self._reopen(task)

@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from random import Random
 from typing import Generic, TypeVar
 
 import structlog
@@ -58,8 +59,8 @@ class LedgerStage(Generic[S]):
     Runs *ledger* over the records of *inputs*, as member of the group *name*.
 
     *changelog* is a compacted topic with as many partitions as the inputs. *store* makes the empty state store of a
-    task. *clock* tells unix seconds; timers go by it. The stage sets `health.ready` while it is in its group, and
-    beats as `fetch`.
+    task. *clock* tells unix seconds; timers go by it. *random* draws the jitter of waits. The stage sets
+    `health.ready` while it is in its group, and beats as `fetch`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class LedgerStage(Generic[S]):
         health: Health | None = None,
         store: Callable[[int], StateStore] = lambda _task: MemoryStateStore(),
         clock: Callable[[], float] = time.time,
+        random: Random | None = None,
     ) -> None:
         self._name = name
         self._broker = broker
@@ -94,7 +96,8 @@ class LedgerStage(Generic[S]):
         self._in_doubt = True
         self._stopping = False
         self._failure: Fatal | None = None
-        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds)
+        self._random = random or Random()
+        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, self._random)
         self._restarts = Restarts(name, settings)
         self._rejections = RejectionLimit(settings)
 
@@ -166,7 +169,7 @@ class LedgerStage(Generic[S]):
         """The membership is broken. The tasks go on: their producers, not the membership, protect what they write."""
         self._in_doubt = True
         _log.warning("the membership is lost; joining anew", stage=self._name, error=str(error))
-        self._restarts.count(error, time.monotonic())
+        self._restarts.count(error, asyncio.get_running_loop().time())
         await self._group.stop()
         self._group = self._broker.group(self._name, self._inputs)
         await self._join(stop)
@@ -218,7 +221,7 @@ class LedgerStage(Generic[S]):
         """Keep task *number* open for as long as it is ours: whatever closes it but its loss opens it again."""
         if after is not None:
             await asyncio.wait([after])
-        tenure = Tenure(self._settings, self._restarts)
+        tenure = Tenure(self._settings, self._restarts, self._random)
         while not self._stopping:
             try:
                 await self._serve(number, tenure)
@@ -226,7 +229,7 @@ class LedgerStage(Generic[S]):
                 self._metrics.rebalance("lost").inc()
                 _log.warning("task closed", stage=self._name, task=number, exc_info=error)
                 try:
-                    wait_seconds = tenure.wait_after(error, time.monotonic())
+                    wait_seconds = tenure.wait_after(error, asyncio.get_running_loop().time())
                 except Fatal as fatal:
                     self._failure = self._failure or fatal
                     return
@@ -234,7 +237,8 @@ class LedgerStage(Generic[S]):
 
     async def _serve(self, number: int, tenure: Tenure) -> None:
         """Open task *number* and run it until it is drained or fails."""
-        started = time.monotonic()
+        now = asyncio.get_running_loop().time
+        started = now()
         producer = self._broker.transactional_producer(f"{self._name}.{number}", group=self._name)
         store = self._store(number)
         try:
@@ -250,10 +254,11 @@ class LedgerStage(Generic[S]):
                 hold=partial(self._hold, number),
                 committed=partial(self._committed, tenure),
                 retried=self._metrics.retries.inc,
+                random=self._random,
             )
             self._open[number] = task
-            self._metrics.restore_duration.observe(time.monotonic() - started)
-            _log.info("task open", task=number, keys=len(store), seconds=round(time.monotonic() - started, 3))
+            self._metrics.restore_duration.observe(now() - started)
+            _log.info("task open", task=number, keys=len(store), seconds=round(now() - started, 3))
             task.begin()
             self._deliver(task)
             await task.run()

@@ -5,6 +5,7 @@ One task of a ledger stage, open: inputs are applied as they come, and a committ
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Generic, TypeVar
 
 from shared.errors import Retryable
@@ -52,6 +53,7 @@ class LedgerTask(Generic[S]):
         hold: Callable[[bool], None],
         committed: Callable[[CommitGroup, float], None],
         retried: Callable[[], None],
+        random: Random,
     ) -> None:
         self.number = number
         self.fold = fold
@@ -61,7 +63,7 @@ class LedgerTask(Generic[S]):
         self._hold = hold
         self._committed = committed
         self._retried = retried
-        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds)
+        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, random)
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Record] = deque()
         self._held = False

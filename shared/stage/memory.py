@@ -8,8 +8,10 @@ One `MemoryBroker` holds the logs and the groups; `connect` gives what one proce
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from itertools import count
 
 from shared.errors import HoldfastError
 from shared.stage.base import Output, Record
@@ -40,7 +42,11 @@ class MemoryBroker:
     Topics with their numbers of partitions, the groups, and the faults that are to come.
 
     *clock* gives records their timestamps, in unix seconds. *session_seconds* is how long a killed member stays in
-    its group.
+    its group, *rebalance_seconds* how long a rebalance waits for the members to let go of their tasks: whoever takes
+    longer is out, and learns it at its next call.
+
+    What the broker does by itself runs in the context that it was made in, and what it calls of a process in the
+    context of that process's `connect`: a simulation tells them apart by it.
     """
 
     def __init__(
@@ -50,16 +56,20 @@ class MemoryBroker:
         clock: Callable[[], float] = time.time,
         latency: Latency = lambda _: 0.0,
         session_seconds: float = 0.0,
+        rebalance_seconds: float = 60.0,
     ) -> None:
         self.partitions = dict(partitions)
         self.session_seconds = session_seconds
+        self.rebalance_seconds = rebalance_seconds
+        self.context = copy_context()
+        self.member_numbers = count()
         self.clock = clock
         self._latency = latency
         self._logs: dict[Position, _Log] = defaultdict(_Log)
         self._groups: dict[str, Coordinator] = {}
         self._faults: dict[str, deque[_Fault]] = defaultdict(deque)
         self._epochs: dict[str, int] = defaultdict(int)
-        self._appended: set[asyncio.Event] = set()
+        self._appended: dict[asyncio.Event, frozenset[str]] = {}
 
     def connect(self) -> "MemoryClient":
         """What a new process sees of this broker."""
@@ -82,8 +92,9 @@ class MemoryBroker:
         log.end += 1
         stamp = round(self.clock() * 1000)
         log.records.append(Record(output.topic, partition, offset, stamp, output.key, output.value, output.headers))
-        for event in self._appended:
-            event.set()
+        for event, topics in self._appended.items():
+            if output.topic in topics:
+                event.set()
         return offset
 
     def skip(self, topic: str, partition: int, offsets: int = 1) -> None:
@@ -120,13 +131,17 @@ class MemoryBroker:
         """Internal to the clients."""
         return self._logs[position]
 
-    def watch(self, event: asyncio.Event) -> None:
-        """Internal to the clients: set *event* at each append."""
-        self._appended.add(event)
+    def watch(self, event: asyncio.Event, topics: Iterable[str]) -> None:
+        """Internal to the clients: set *event* at each append to one of *topics*."""
+        self._appended[event] = frozenset(topics)
 
     def unwatch(self, event: asyncio.Event) -> None:
         """Internal to the clients."""
-        self._appended.discard(event)
+        self._appended.pop(event, None)
+
+    def commit(self, group: str, progress: Mapping[Position, Committed]) -> None:
+        """Internal to the clients: *progress* of *group* is committed."""
+        self.coordinator(group).committed.update(progress)
 
     def next_epoch(self, transactional_id: str) -> int:
         """Internal to the clients: fence every former producer of *transactional_id*."""
@@ -157,6 +172,7 @@ class MemoryClient:
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
         self.dead = False
+        self.context = copy_context()
         self.groups: list[MemoryGroup] = []
 
     def kill(self) -> None:

@@ -4,7 +4,6 @@ Consumer groups of the broker in memory.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from typing import TYPE_CHECKING
 
 from shared.stage.assignment import Claim, assign
@@ -38,12 +37,12 @@ class Coordinator:
     def request(self) -> None:
         self._requested = True
         if self._rebalancing is None or self._rebalancing.done():
-            self._rebalancing = asyncio.create_task(self._rebalance())
+            self._rebalancing = asyncio.create_task(self._rebalance(), context=self._broker.context)
 
     async def _rebalance(self) -> None:
         while self._requested:
             self._requested = False
-            await asyncio.gather(*(member.revoke() for member in list(self.members.values()) if not member.client.dead))
+            await self._revoke()
             if self._requested:
                 continue
             self.generation += 1
@@ -53,8 +52,21 @@ class Coordinator:
             for name, share in shares.items():
                 self.members[name].assign(share, self.generation)
 
-
-_member_ids = count()
+    async def _revoke(self) -> None:
+        """Let every member that lives let go of its tasks; who takes too long is out."""
+        revoking = {
+            asyncio.create_task(_revoke(member), context=member.client.context): member
+            for member in self.members.values()
+            if not member.client.dead
+        }
+        if not revoking:
+            return
+        _, late = await asyncio.wait(revoking, timeout=self._broker.rebalance_seconds)
+        for task, member in revoking.items():
+            if task in late:
+                self.members.pop(member.member_id, None)
+            else:
+                task.result()
 
 
 class MemoryGroup:
@@ -63,8 +75,9 @@ class MemoryGroup:
     def __init__(self, client: "MemoryClient", name: str, topics: Sequence[str]) -> None:
         self.client = client
         self.topics = tuple(topics)
-        self.member_id = f"member-{next(_member_ids)}"
+        self.member_id = f"member-{next(client.broker.member_numbers):06}"
         self.claim = Claim()
+        self._name = name
         self._coordinator = client.broker.coordinator(name)
         self._listener: Listener | None = None
         self._generation = 0
@@ -78,7 +91,7 @@ class MemoryGroup:
     async def start(self, listener: Listener) -> None:
         await self.client.step("start")
         self._listener = listener
-        self.client.broker.watch(self._changed)
+        self.client.broker.watch(self._changed, self.topics)
         self._coordinator.join(self)
 
     async def stop(self) -> None:
@@ -132,7 +145,7 @@ class MemoryGroup:
         strange = [position for position in progress if position.partition not in self.claim.tasks]
         if strange:
             raise OwnershipLost(f"{strange} are not assigned to this member")
-        self._coordinator.committed.update(progress)
+        self.client.broker.commit(self._name, progress)
         if fault is not None:
             raise fault.error
 
@@ -164,7 +177,7 @@ class MemoryGroup:
         self._open.clear()
         self._paused.clear()
         self._next.clear()
-        self._assigning = asyncio.create_task(_announce(self._listener, tasks))
+        self._assigning = asyncio.create_task(_announce(self._listener, tasks), context=self.client.context)
 
     def silence(self) -> None:
         """The process died: the coordinator gives the member up when its session is over."""
@@ -205,6 +218,11 @@ class MemoryGroup:
             if len(taken) == records_max:
                 break
         return taken
+
+
+async def _revoke(member: MemoryGroup) -> None:
+    # As for an assignment: a task that never begins must leave no coroutine unawaited.
+    await member.revoke()
 
 
 async def _announce(listener: Listener, tasks: frozenset[int]) -> None:

@@ -53,23 +53,26 @@ class MemoryTransactionalProducer:
         pass
 
     async def transact(self, outputs: Sequence[Output], partition: int, progress: Mapping[Position, Committed]) -> None:
-        topics = {output.topic for output in outputs}
         try:
             fault = await self._client.step("transact")
         except Retryable:
-            for topic in topics:
+            for topic in {output.topic for output in outputs}:
                 self._client.broker.skip(topic, partition, offsets=1 + len(outputs))
             raise
         if self._epoch != self._client.broker.epoch(self._transactional_id):
             raise OwnershipLost(f"another producer of {self._transactional_id} was started")
-        for output in outputs:
-            self._client.broker.append(output, partition)
-        for topic in topics:
-            self._client.broker.skip(topic, partition)
-        self._client.broker.coordinator(self._group).committed.update(progress)
+        self._take_effect(outputs, partition, progress)
         await self._client.step("acknowledge")
         if fault is not None:
             raise fault.error
+
+    def _take_effect(self, outputs: Sequence[Output], partition: int, progress: Mapping[Position, Committed]) -> None:
+        broker = self._client.broker
+        for output in outputs:
+            broker.append(output, partition)
+        for topic in {output.topic for output in outputs}:
+            broker.skip(topic, partition)
+        broker.commit(self._group, progress)
 
 
 class MemoryChangelog:

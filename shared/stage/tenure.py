@@ -4,6 +4,7 @@ waits.
 """
 
 from collections import deque
+from random import Random
 
 from shared.errors import Fatal, Retryable
 from shared.stage.errors import OwnershipLost
@@ -42,14 +43,17 @@ class Restarts:
 class Tenure:
     """What is remembered of an owned task from one opening to the next."""
 
-    def __init__(self, settings: StageSettings, restarts: Restarts) -> None:
+    def __init__(self, settings: StageSettings, restarts: Restarts, random: Random | None = None) -> None:
         self.condemned: str | None = None
         """The record to dead-letter, whatever the ledger raises at it."""
         self._settings = settings
         self._restarts = restarts
-        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds)
+        random = random or Random()
+        self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, random)
         # A former owner that has not heard of the rebalance must have time to, before it fences the new one in turn.
-        self._takeover = Backoff(settings.ledger_takeover_wait_seconds, 10 * settings.ledger_takeover_wait_seconds)
+        self._takeover = Backoff(
+            settings.ledger_takeover_wait_seconds, 10 * settings.ledger_takeover_wait_seconds, random
+        )
         self._failed_at: str | None = None
         self._attempt = 0
 

@@ -57,7 +57,8 @@ class Workers:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
-        self._running: dict[ConcurrentTask, set[asyncio.Task[None]]] = {}
+        # Ordered: a simulation of the same seed must end lanes in the same order.
+        self._running: dict[ConcurrentTask, dict[asyncio.Task[None], None]] = {}
         self._freed = asyncio.Event()
 
     @property
@@ -70,7 +71,7 @@ class Workers:
         starts = {position: start for position, start in committed.items() if position.partition == partition}
         task = ConcurrentTask(partition, starts, watched=self._watched, span_max=self._settings.span_max)
         self.tasks[partition] = task
-        self._running[task] = set()
+        self._running[task] = {}
         return task
 
     async def close(self, tasks: Sequence[ConcurrentTask]) -> None:
@@ -83,7 +84,7 @@ class Workers:
     async def cancel(self, tasks: Iterable[ConcurrentTask]) -> None:
         """End the work of *tasks*; what they have done so far can still be committed."""
         tasks = list(tasks)
-        lanes = {lane for task in tasks for lane in self._running.pop(task, ())}
+        lanes = [lane for task in tasks for lane in self._running.pop(task, ())]
         for lane in lanes:
             lane.cancel()
         if lanes:
@@ -134,8 +135,8 @@ class Workers:
         for work in heads:
             lane = asyncio.create_task(self._work_lane(task, work))
             running = self._running[task]
-            running.add(lane)
-            lane.add_done_callback(running.discard)
+            running[lane] = None
+            lane.add_done_callback(partial(_forget, running))
         if task.dirty:
             self._progressed()
 
@@ -194,3 +195,7 @@ class Workers:
                 f"{self._stage} met {len(self.breaks)} unexpected errors within {window_seconds:g} s, the last one "
                 f"{type(error).__name__}; see the log"
             )
+
+
+def _forget(running: dict[asyncio.Task[None], None], lane: asyncio.Task[None]) -> None:
+    running.pop(lane, None)
