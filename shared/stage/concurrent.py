@@ -168,6 +168,8 @@ class ConcurrentStage:
             # After the group's end: an assignment under way might have opened more.
             await self._workers.close(list(self._tasks.values()))
             self._group = self._broker.group(self._name, self._topics)
+            # What was refused was said to the old membership; held against the new one, it would end it at once.
+            self._committer.reassigned()
         if self._workers.fatal is not None:
             raise self._workers.fatal
 

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Fatal, Invalid, Retryable
 from shared.stage.base import Output
-from shared.stage.concurrent import ConcurrentStage
+from shared.stage.concurrent import REJOIN_SECONDS, ConcurrentStage
 from shared.stage.errors import OwnershipLost
 from shared.stage.memory import MemoryBroker
 from shared.stage.ports import Committed, Position
@@ -484,6 +484,25 @@ def test_a_refused_commit_is_made_up_for(simulate):
         async with world.stage(Echo()):
             await asyncio.sleep(5)
             assert world.committed() == Committed(1, "")
+
+    simulate(scenario)
+
+
+def test_a_membership_that_refused_commits_is_not_held_against_the_next_one(simulate):
+    """Each membership may refuse commits for `REJOIN_SECONDS`; the next one begins with a clean slate."""
+
+    async def scenario(world):
+        handler = Echo()
+        async with world.stage(handler):
+            await asyncio.sleep(1)
+            world.broker.fail("commit", OwnershipLost("the generation is void"))
+            world.put(b"1")
+            await asyncio.sleep(REJOIN_SECONDS + 5)
+            world.put(b"2")
+            await asyncio.sleep(5)
+            assert world.broker.coordinator("stage").generation <= 3
+            assert world.committed() == Committed(2, "")
+        assert world.out() == [b"1", b"1", b"2"]
 
     simulate(scenario)
 
