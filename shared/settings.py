@@ -30,6 +30,7 @@ SECTIONS = frozenset(
         "conversations",
         "matcher",
         "reasoner",
+        "outgoing",
         "verifier",
         "observer",
         "operator",

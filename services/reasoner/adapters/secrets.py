@@ -1,0 +1,67 @@
+"""
+Secrets of tools and retrievers: a header `secret:NAME` stands for what the file NAME in the secrets' directory holds.
+
+Read anew for each request, so that a rotated secret counts at once.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from shared.errors import HoldfastError
+
+PREFIX: Final = "secret:"
+SECRET_BYTES_MAX: Final = 8_192
+MASK: Final = "***"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# A short secret would mask half of what an error says.
+_MASKED_CHARS_MIN: Final = 4
+
+
+class SecretMissing(HoldfastError):
+    """A header names a secret that cannot be read; the message names it, never what it holds."""
+
+
+class Secrets:
+    """The secrets in *directory*; with an empty one there are none."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def headers(self, declared: Mapping[str, str]) -> dict[str, str]:
+        """
+        *declared* headers with every `secret:NAME`, whole or after a word such as `Bearer`, replaced by the secret.
+
+        Raises:
+            SecretMissing: there is no such file, or it holds nothing that a header can carry.
+
+        """
+        return {name: self._filled(value) for name, value in declared.items()}
+
+    def redacted(self, text: str, declared: Mapping[str, str]) -> str:
+        """*text* without the secrets that *declared* headers name."""
+        for value in declared.values():
+            if PREFIX in value:
+                secret = self._secret(value.partition(PREFIX)[2])
+                if len(secret) >= _MASKED_CHARS_MIN:
+                    text = text.replace(secret, MASK)
+        return text
+
+    def _filled(self, value: str) -> str:
+        before, prefix, name = value.partition(PREFIX)
+        return before + self._secret(name) if prefix and (not before or before.endswith(" ")) else value
+
+    def _secret(self, name: str) -> str:
+        if not self._directory or _NAME.fullmatch(name) is None:
+            raise SecretMissing(f"secret {name!r}: set HOLDFAST_OUTGOING_SECRETS_DIRECTORY and put it there as a file")
+        try:
+            with (Path(self._directory) / name).open("rb") as file:
+                secret = file.read(SECRET_BYTES_MAX + 1).decode("ascii").strip()
+        except OSError as error:
+            raise SecretMissing(f"secret {name!r} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SecretMissing(f"secret {name!r} is not ASCII text") from None
+        if not secret or len(secret) > SECRET_BYTES_MAX or not secret.isprintable():
+            raise SecretMissing(f"secret {name!r} is empty, of several lines or longer than {SECRET_BYTES_MAX} bytes")
+        return secret

@@ -1,0 +1,48 @@
+"""Secrets: read from files, never told."""
+
+import pytest
+
+from services.reasoner.adapters.secrets import SecretMissing, Secrets
+
+
+@pytest.fixture
+def directory(tmp_path):
+    (tmp_path / "bank-key").write_text("s3cr3t-value\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "lines").write_text("a\nb: c")
+    (tmp_path / "raw").write_bytes(b"\xff\xfe")
+    return tmp_path
+
+
+def test_a_header_is_filled_whole_or_after_its_scheme(directory):
+    declared = {"x-key": "secret:bank-key", "authorization": "Bearer secret:bank-key", "accept": "text/plain"}
+    assert Secrets(str(directory)).headers(declared) == {
+        "x-key": "s3cr3t-value",
+        "authorization": "Bearer s3cr3t-value",
+        "accept": "text/plain",
+    }
+
+
+def test_a_rotated_secret_counts_at_once(directory):
+    secrets = Secrets(str(directory))
+    (directory / "bank-key").write_text("another")
+    assert secrets.headers({"x-key": "secret:bank-key"}) == {"x-key": "another"}
+
+
+@pytest.mark.parametrize("name", ["missing", "../bank-key", "/etc/hostname", "", ".", "empty", "lines", "raw", "a b"])
+def test_a_secret_that_cannot_be_read_is_named_and_not_shown(directory, name):
+    with pytest.raises(SecretMissing) as missing:
+        Secrets(str(directory)).headers({"x-key": f"secret:{name}"})
+    assert "s3cr3t" not in str(missing.value)
+    assert repr(name) in str(missing.value)
+
+
+def test_without_a_directory_there_are_no_secrets():
+    with pytest.raises(SecretMissing, match="HOLDFAST_OUTGOING_SECRETS_DIRECTORY"):
+        Secrets("").headers({"x-key": "secret:bank-key"})
+
+
+def test_what_a_tool_echoes_is_masked(directory):
+    secrets = Secrets(str(directory))
+    declared = {"authorization": "Bearer secret:bank-key"}
+    assert secrets.redacted("denied for s3cr3t-value", declared) == "denied for ***"
