@@ -5,10 +5,9 @@ Kills for real, in a size for every run: `holdfast chaos` is the same at full si
 import pytest
 
 from services.operator.adapters import chaos
+from services.operator.adapters.samples import bank_playbook, sample_texts
 from services.operator.adapters.stack import Broker, StackPlan, running
-from services.operator.commands.chaos import SAMPLES, sample_texts
 from shared.broker.clients import KafkaSettings
-from shared.playbook.loading import load
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -18,7 +17,7 @@ async def test_killed_processes_lose_double_and_reorder_nothing(tmp_path, broker
     plan = StackPlan(
         folder=tmp_path / "stack",
         tenant=chaos.TENANT,
-        playbook=load(SAMPLES / "bank.yaml").playbook,
+        playbook=bank_playbook(),
         broker=broker,
         replicas=2,
         rehearsal={"base_latency_seconds": 0.1},

@@ -35,8 +35,8 @@ class Monkey:
 
     async def kill_one(self) -> Fault:
         """SIGKILL a process drawn at random, and start it again at once, as a supervisor would."""
-        member = self._victim()
-        return await self._replace(member, signal.SIGKILL, "kill -9")
+        fault, _ = await self._replace(self._victim(), signal.SIGKILL, "kill -9")
+        return fault
 
     async def kill_for(self, stop: asyncio.Event, *, least_seconds: float, most_seconds: float) -> None:
         """Kill one process after another, *least* to *most* seconds apart, until *stop*."""
@@ -59,6 +59,15 @@ class Monkey:
             await self._replace(self._victim(), signal.SIGTERM, "rolling SIGTERM")
             await asyncio.sleep(pause_seconds)
 
+    async def replace_politely(self, member: Member) -> int:
+        """SIGTERM one process and start it again once it has gone; its exit code."""
+        _, code = await self._replace(member, signal.SIGTERM, "rolling SIGTERM")
+        return code
+
+    def note(self, kind: str, victim: str) -> None:
+        """Keep a fault that somebody else commits."""
+        self.faults.append(Fault(kind, victim, time.time()))
+
     async def kill_node(self, nodes: LocalKafka, *, down_seconds: float) -> Fault:
         """SIGKILL a broker node drawn at random and start it again after *down_seconds*."""
         node = self.source.choice(nodes.numbers)
@@ -74,15 +83,15 @@ class Monkey:
             [one for one in self.fleet.members.values() if one.alive and one.name not in self._busy]
         )
 
-    async def _replace(self, member: Member, number: signal.Signals, kind: str) -> Fault:
+    async def _replace(self, member: Member, number: signal.Signals, kind: str) -> tuple[Fault, int]:
         fault = Fault(kind, member.name, time.time())
         self.faults.append(fault)
         self._busy.add(member.name)
         member.send(number)
-        await member.wait()
+        code = await member.wait()
         await member.start()
         self._busy.discard(member.name)
-        return fault
+        return fault, code
 
 
 async def _stopped(stop: asyncio.Event, seconds: float) -> bool:

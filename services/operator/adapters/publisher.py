@@ -12,7 +12,7 @@ from uuid import uuid4
 from shared.broker.clients import KafkaSettings, producer
 from shared.events import topics
 from shared.events.base import Body
-from shared.events.codec import encode, source_of
+from shared.events.codec import Headers, encode, source_of
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
 
@@ -53,10 +53,12 @@ class Publisher:
 
     async def publish(self, events: Sequence[tuple[Address, Envelope[Body]]]) -> None:
         """Publish *events* in order; return when the broker has acknowledged all of them."""
-        futures = []
-        for address, occurred in events:
-            headers, value = encode(occurred)
-            futures.append(
-                await self._producer.send(self._topic, value, key=address.key, headers=list(headers)),
-            )
+        await self.publish_raw([(address.key, *encode(occurred)) for address, occurred in events])
+
+    async def publish_raw(self, records: Sequence[tuple[bytes, Headers, bytes | None]]) -> None:
+        """As `publish`, for records that are (key, headers, value) already, whatever they hold."""
+        futures = [
+            await self._producer.send(self._topic, value, key=key, headers=list(headers))
+            for key, headers, value in records
+        ]
         await asyncio.gather(*futures)

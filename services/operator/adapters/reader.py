@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.broker.clients import KafkaSettings, consumer
 from shared.errors import Fatal, Invalid
@@ -75,17 +75,11 @@ class TopicReader:
         return sum([max(0, ends[one] - await self._consumer.position(one)) for one in partitions])
 
     async def _assign(self) -> None:
-        await self._consumer._client.force_metadata_update()  # noqa: SLF001  (assignment without a subscription needs it)
-        known = await self._consumer.topics()
-        if missing := sorted(set(self._names) - known):
+        partitions = await partitions_of(self._consumer, list(self._names))
+        if missing := sorted(set(self._names) - {partition.topic for partition in partitions}):
             raise Fatal(
                 f"no topic {', '.join(missing)} on this broker; `holdfast topics apply` creates what is missing"
             )
-        partitions = [
-            TopicPartition(name, number)
-            for name in self._names
-            for number in sorted(self._consumer.partitions_for_topic(name) or ())
-        ]
         self._consumer.assign(partitions)
         if self._start == "end":
             await self._consumer.seek_to_end(*partitions)
@@ -101,3 +95,15 @@ class TopicReader:
             return None
         address = Address.from_key(record.key)
         return Seen(topic, record.partition, record.offset, record.timestamp, address, event)
+
+
+async def partitions_of(client: AIOKafkaConsumer, names: Sequence[str]) -> list[TopicPartition]:
+    """Every partition of the topics *names* (with their namespace) that the broker has."""
+    await client._client.force_metadata_update()  # noqa: SLF001  (assignment without a subscription needs it)
+    known = await client.topics()
+    return [
+        TopicPartition(name, number)
+        for name in names
+        if name in known
+        for number in sorted(client.partitions_for_topic(name) or ())
+    ]

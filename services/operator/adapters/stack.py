@@ -41,7 +41,8 @@ class StackPlan:
     What to bring up.
 
     `model_url` empty starts the rehearsal model with `rehearsal` as its flags. `environ` is given to every service.
-    `stages` may name `observer` too, which no other needs and whose start takes seconds.
+    `stages` may name `observer` too, which no other needs and whose start takes seconds. `broker_settings` overrides
+    a local Apache Kafka's configuration.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class StackPlan:
     playbook: Playbook
     broker: Broker = Broker.EMBEDDED
     stages: tuple[str, ...] = STAGES
+    broker_settings: Mapping[str, str] = field(default_factory=dict)
     partitions: int = 8
     replicas: int = 1
     model_url: str = ""
@@ -129,10 +131,12 @@ async def _broker(
     if plan.broker is Broker.EMBEDDED:
         port = free_port_base()
         broker = await aids.start("broker", "shared.broker.embedded", "--port", str(port))
-        await _listening(broker, port, plan.ready_seconds_max)
+        await listening(broker, port, plan.ready_seconds_max)
         return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"}), None
     count = 3 if plan.broker is Broker.KAFKA3 else 1
-    nodes = LocalKafka(nodes=count, data=plan.folder / "kafka", port_base=free_port_base(count))
+    nodes = LocalKafka(
+        nodes=count, data=plan.folder / "kafka", port_base=free_port_base(count), overrides=plan.broker_settings
+    )
     stack.push_async_callback(asyncio.to_thread, nodes.down)
     await asyncio.to_thread(nodes.up)
     return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes
@@ -142,7 +146,7 @@ async def _rehearsal(plan: StackPlan, aids: Fleet) -> str:
     port = free_port_base()
     flags = [part for name, value in plan.rehearsal.items() for part in (f"--{name.replace('_', '-')}", f"{value:g}")]
     model = await aids.start("model", "shared.llm.rehearsal", "--port", str(port), *flags)
-    await _listening(model, port, plan.ready_seconds_max)
+    await listening(model, port, plan.ready_seconds_max)
     return f"http://127.0.0.1:{port}/v1"
 
 
@@ -155,7 +159,14 @@ def _environ(settings: KafkaSettings, plan: StackPlan, model_url: str) -> dict[s
     }
 
 
-async def _listening(member: Member, port: int, seconds_max: float) -> None:
+async def listening(member: Member, port: int, seconds_max: float) -> None:
+    """
+    Wait until *member* takes connections on *port* of loopback.
+
+    Raises:
+        Fatal: it did not within *seconds_max*, or ended; the message holds the end of its log.
+
+    """
     until = time.monotonic() + seconds_max
     while time.monotonic() < until and member.alive:
         try:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -15,17 +14,21 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters import chaos
+from services.operator.adapters.samples import bank_playbook, sample_texts
 from services.operator.adapters.stack import Broker, StackPlan, running
-from services.operator.domain.dialogues import read_dialogues
+from services.operator.commands import matrix
 from services.operator.settings import OperatorSettings
-from shared.playbook.loading import load as load_playbook
 from shared.settings import read_settings
 
-SAMPLES = Path(str(files("services.operator"))) / "samples"
 REPEATS_A_KILL_GOAL = 200
 
+app = typer.Typer(invoke_without_command=True)
+app.command("matrix")(matrix.command)
 
+
+@app.callback()
 def command(
+    context: typer.Context,
     broker: Annotated[Broker, typer.Option(help="kafka3 adds the death of a broker")] = Broker.KAFKA,
     runs: Annotated[int, typer.Option(help="runs, each from the next seed", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="of the first run")] = 1,
@@ -40,8 +43,11 @@ def command(
     """
     Kill processes and brokers under load and check every promise.
 
-    Exits with 0 only if no run lost, doubled or reordered anything.
+    Exits with 0 only if no run lost, doubled or reordered anything. `holdfast chaos matrix` goes through every kind of
+    fault.
     """
+    if context.invoked_subcommand is not None:
+        return
     console = Console()
     settings = read_settings(OperatorSettings, os.environ)
     results = []
@@ -49,7 +55,7 @@ def command(
         plan = StackPlan(
             folder=Path(settings.operator.folder) / "chaos",
             tenant=chaos.TENANT,
-            playbook=load_playbook(SAMPLES / "bank.yaml").playbook,
+            playbook=bank_playbook(),
             broker=broker,
             replicas=replicas,
             rehearsal={"base_latency_seconds": latency},
@@ -118,9 +124,3 @@ def _summary(broker: Broker, results: list[chaos.ChaosResult]) -> object:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} s"
-
-
-def sample_texts() -> list[str]:
-    """What the customers of the sample conversations say."""
-    rows = (SAMPLES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line.text for dialogue in read_dialogues(rows) for line in dialogue.lines]

@@ -1,0 +1,151 @@
+"""
+Faults in what the platform publishes, and changes while the load runs.
+"""
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import Sequence
+
+from services.operator.adapters.fleet import Member
+from services.operator.adapters.playbooks import publishing
+from services.operator.adapters.reader import partitions_of
+from services.operator.faults import post
+from services.operator.faults.records import raw_records
+from services.operator.faults.world import Row, World
+from shared.broker.clients import KafkaSettings, consumer
+from shared.events import topics
+from shared.playbook.finding import PlaybookError
+from shared.playbook.model import Guideline
+
+CHANGE_SECONDS = 4.0
+REPLAY_SECONDS_MAX = 60.0
+MODEL_STAGES = {
+    "matcher": (topics.TURNS_OPENED,),
+    "reasoner": (topics.TURNS_OPENED, topics.TURNS_MATCHED),
+    "verifier": (topics.TURNS_OPENED, topics.TURNS_DRAFTED),
+}
+
+
+async def dead_letters_are_whole(world: World) -> None:
+    """Every record that had to be refused lies in `dead.letters`, key and value byte for byte, headers kept."""
+    letters = {
+        (letter.key, _digest(letter.value)): dict(letter.headers)
+        async for letter in raw_records(world.stack.kafka, (topics.DEAD_LETTERS,))
+    }
+    refused = [one for one in world.sent if not one.expected]
+    for one in refused:
+        headers = letters.get((one.key, _digest(one.value)))
+        if headers is None:
+            world.broken.append(f"a refused record of {one.key!r} is not among the dead letters")
+        elif not dict(one.headers).items() <= headers.items():
+            world.broken.append(f"the dead letter of {one.key!r} lost headers")
+    world.figures["dead letters"] = f"{len(letters):,} of {len(refused):,} refused"
+
+
+async def latency_of_the_others(world: World) -> None:
+    """What the tenant that sends little waits for its answers."""
+    quiet = post.TENANTS[1]
+    waits: dict[str, list[int]] = {tenant: [] for tenant in post.TENANTS}
+    for exchange in world.watch.exchanges.values():
+        waits[exchange.closed.turn.tenant].append(exchange.closed_ms - exchange.posted_ms)
+    world.figures["p99 of the quiet tenant"] = f"{_percentile(waits[quiet], 0.99)} ms"
+    world.figures["p99 of the loud one"] = f"{_percentile(waits[post.TENANTS[0]], 0.99)} ms"
+
+
+async def change_playbooks(world: World) -> None:
+    """A new version every few seconds, and between them one that no check lets pass."""
+    published: set[str] = set()
+    number = refused = 0
+    playbook = world.playbook
+    async with publishing(world.stack.kafka) as publish:
+        while await world.wait(CHANGE_SECONDS):
+            number += 1
+            profile = playbook.profile.model_copy(update={"description": f"Edition {number}."})
+            for tenant in post.TENANTS:
+                done = await publish(tenant, playbook.model_copy(update={"profile": profile}))
+                published.add(done.version)
+            twice = Guideline(id="twice", condition="it is asked", action="answer")
+            try:
+                await publish(post.TENANTS[0], playbook.model_copy(update={"guidelines": (twice, twice)}))
+            except PlaybookError:
+                refused += 1
+    if refused != number:
+        world.broken.append(f"{number - refused} faulty playbooks were taken")
+    world.figures["versions published"] = str(len(published))
+
+
+async def versions_are_named(world: World) -> None:
+    """Turns name the version that they were decided by, and more than one was in force."""
+    named = {exchange.closed.turn.playbook_version for exchange in world.watch.exchanges.values()}
+    if "" in named:
+        world.broken.append("a turn names no playbook version")
+    world.figures["versions used"] = str(len(named))
+
+
+async def replay_everything(world: World) -> None:
+    """The model stages read their topics from the beginning again; nothing new may leave."""
+    before = world.watch.auditor.report()
+    members = world.stack.services.members
+    stages = [member for member in members.values() if member.module.rpartition(".")[2] in MODEL_STAGES]
+    await asyncio.gather(*(_stopped(member) for member in stages))
+    for group, names in MODEL_STAGES.items():
+        await _rewind(world.stack.kafka, group, names)
+    await asyncio.gather(*(member.start() for member in stages))
+    await _caught_up(world)
+    after = world.watch.auditor.report()
+    if (after.responses, after.turns, after.claims) != (before.responses, before.turns, before.claims):
+        world.broken.append("a replay of the stages' topics made something new leave")
+    world.figures["turns replayed"] = f"{before.turns:,}"
+
+
+async def _stopped(member: Member) -> None:
+    member.send(signal.SIGTERM)
+    await member.wait()
+
+
+async def _rewind(settings: KafkaSettings, group: str, names: Sequence[str]) -> None:
+    async with consumer(settings, group=f"{settings.namespace}{group}", group_instance_id=None) as client:
+        positions = await partitions_of(client, [settings.namespace + name for name in names])
+        client.assign(positions)
+        await client.commit(dict.fromkeys(positions, 0))
+
+
+async def _caught_up(world: World) -> None:
+    """Until the model stages' committed offsets are the ends of their inputs again."""
+    settings = world.stack.kafka
+    until = asyncio.get_running_loop().time() + REPLAY_SECONDS_MAX
+    while asyncio.get_running_loop().time() < until:
+        behind = 0
+        for group, names in MODEL_STAGES.items():
+            async with consumer(settings, group=f"{settings.namespace}{group}", group_instance_id=None) as client:
+                positions = await partitions_of(client, [settings.namespace + name for name in names])
+                client.assign(positions)
+                ends = await client.end_offsets(positions)
+                for position in positions:
+                    behind += ends[position] - (await client.committed(position) or 0)
+        if not behind:
+            return
+        await asyncio.sleep(1.0)
+    world.figures["replay"] = f"not finished within {REPLAY_SECONDS_MAX:g} s"
+
+
+def _digest(value: bytes | None) -> str:
+    return "null" if value is None else hashlib.sha256(value).hexdigest()
+
+
+def _percentile(values: Sequence[int], share: float) -> int:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0
+
+
+ROWS = (
+    Row("poison", "records that cannot be read, six kinds", load=post.poisoned, judge=dead_letters_are_whole),
+    Row("duplicates", "10 % twice, 1 % again with another text", load=post.duplicates, judge=dead_letters_are_whole),
+    Row("reordered", "5 % in the wrong order, 5 % missing", load=post.reordered),
+    Row("bursts", "three messages at once, always", load=post.bursts),
+    Row("oversized", "messages of 70 to 900 KB", load=post.oversized),
+    Row("hot-key", "half of all in one conversation", load=post.hot_key),
+    Row("hot-tenant", "one tenant sends ten times as much", load=post.hot_tenant, judge=latency_of_the_others),
+    Row("playbook-change", "a new version every 4 s, and a faulty one", change_playbooks, judge=versions_are_named),
+    Row("replay", "the stages' groups set back to the beginning", judge=replay_everything, kills=True),
+)

@@ -1,0 +1,97 @@
+"""
+What is judged after every row, beside the audit of the topics: whose words were seen where, how processes left, what
+the metrics add up to, how many model calls it took, how soon all was quiet.
+
+The names are those of the invariants in docs/reliability.md: I1 to I3 and I5 are the audit's, I6 and I7 have rows of
+their own, I11 is proven by the simulation, which sees every commit.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.operator.adapters.fleet import Fleet
+from services.operator.faults.post import TENANTS, canary
+from services.operator.faults.records import raw_records
+from shared.broker.clients import KafkaSettings
+from shared.events.topics import TOPICS
+
+CALLS_A_TURN_MAX = 4.0
+QUIET_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 30.0
+
+
+async def leaks(settings: KafkaSettings) -> list[str]:
+    """I4: records of one tenant that hold the other's canary."""
+    canaries = {tenant.encode(): canary(tenant).encode() for tenant in TENANTS}
+    found = []
+    async for record in raw_records(settings, list(TOPICS)):
+        owner = record.key.partition(b":")[0]
+        for tenant, word in canaries.items():
+            if tenant != owner and owner in canaries and record.value is not None and word in record.value:
+                found.append(f"I4: a record of {owner.decode()} on {record.topic} holds {tenant.decode()}'s canary")
+    return found
+
+
+def spoken(fleet: Fleet, scraped: Iterable[str]) -> Iterator[str]:
+    """I4: logs and metrics that hold any customer's words."""
+    words = [canary(tenant) for tenant in TENANTS]
+    for member in fleet.members.values():
+        text = member.log.read_text(errors="replace") if member.log.exists() else ""
+        if any(word in text for word in words):
+            yield f"I4: the log of {member.name} holds a canary"
+    if any(word in text for text in scraped for word in words):
+        yield "I4: a metric holds a canary"
+
+
+async def scrape(fleet: Fleet) -> dict[str, str]:
+    """The metrics of every process that answers, by its name."""
+    texts = {}
+    async with httpx.AsyncClient(timeout=5.0) as client:
+        for member in fleet.members.values():
+            if member.alive:
+                port = member.environ["HOLDFAST_TELEMETRY_PORT"]
+                texts[member.name] = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    return texts
+
+
+def conserved(scraped: dict[str, str], *, messages: int, turns: int) -> Iterator[str]:
+    """I9: what the conversations service counted is what an independent reader counts."""
+    accepted = _sum(scraped.values(), "holdfast_events_accepted_total", {"type": "message.posted"})
+    closed = _sum(scraped.values(), "holdfast_event_outcomes_total", {})
+    if accepted != messages:
+        yield f"I9: {accepted:g} messages accepted by the metrics, {messages} on the topic"
+    if closed != turns:
+        yield f"I9: {closed:g} turns closed by the metrics, {turns} on the topic"
+
+
+def bounded(calls: int, turns: int) -> Iterator[str]:
+    """I8: model calls that were answered, a turn."""
+    if calls > CALLS_A_TURN_MAX * max(turns, 1):
+        yield f"I8: {calls:,} model calls for {turns:,} turns, more than {CALLS_A_TURN_MAX:g} each"
+
+
+def quiet(seconds: float) -> Iterator[str]:
+    """I10: how long after the last fault the last message had its outcome."""
+    if seconds > QUIET_SECONDS_MAX:
+        yield f"I10: the last outcome came {seconds:.0f} s after the last fault"
+
+
+def left(codes: dict[str, int], seconds: float) -> Iterator[str]:
+    """I12: every process leaves with 0 within half a minute of SIGTERM."""
+    for name, code in codes.items():
+        if code != 0:
+            yield f"I12: {name} left with exit code {code}"
+    if seconds > STOP_SECONDS_MAX:
+        yield f"I12: the processes took {seconds:.0f} s to leave"
+
+
+def _sum(texts: Iterable[str], name: str, labels: dict[str, str]) -> float:
+    return sum(
+        sample.value
+        for text in texts
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )

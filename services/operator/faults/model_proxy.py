@@ -1,0 +1,133 @@
+"""
+Between the services and the model: a proxy on loopback whose faults are switched on and off while the load runs.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import httpx
+from aiohttp import web
+
+REQUEST_BYTES_MAX = 16 * 1_048_576
+STALL_SECONDS = 3_600.0
+TRICKLE_SECONDS = 5.0
+
+Misbehaviour = Callable[[web.Request, random.Random], Awaitable[web.StreamResponse]]
+"""What a request meets instead of an answer."""
+
+
+class ModelProxy:
+    """
+    Passes what services ask on to *target* (a base address), except what meets a fault; an async context manager.
+
+    What meets one is drawn from *seed*. `url` is the address to give to services; `passed` and `faulty` count.
+    """
+
+    def __init__(self, target: str, *, seed: int) -> None:
+        self._target = target.removesuffix("/v1")
+        self._random = random.Random(seed)
+        self._client = httpx.AsyncClient(timeout=120.0, limits=httpx.Limits(max_connections=None))
+        self._runner: web.AppRunner | None = None
+        self._fault: Misbehaviour | None = None
+        self._share = 0.0
+        self.url = ""
+        self.passed = 0
+        self.faulty = 0
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=REQUEST_BYTES_MAX)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4_096).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._client.aclose()
+
+    @contextmanager
+    def misbehaving(self, fault: Misbehaviour, share: float) -> Iterator[None]:
+        """While the context lasts, *share* of the requests meets *fault*."""
+        self._fault, self._share = fault, share
+        try:
+            yield
+        finally:
+            self._fault, self._share = None, 0.0
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self._fault is not None and self._random.random() < self._share:
+            self.faulty += 1
+            return await self._fault(request, self._random)
+        self.passed += 1
+        answer = await self._client.request(
+            request.method,
+            f"{self._target}{request.path_qs}",
+            content=await request.read(),
+            headers={
+                name: value for name, value in request.headers.items() if name.lower().startswith(("content", "x-"))
+            },
+        )
+        return web.Response(body=answer.content, status=answer.status_code, content_type="application/json")
+
+
+def answering(statuses: Sequence[int], retry_after: Sequence[str] = ()) -> Misbehaviour:
+    """An error of one of *statuses*, with one of *retry_after* as its header where there are any."""
+
+    async def error(_: web.Request, source: random.Random) -> web.StreamResponse:
+        response = web.json_response({"error": {"message": "a planned fault"}}, status=source.choice(statuses))
+        if retry_after:
+            response.headers["Retry-After"] = source.choice(retry_after)
+        return response
+
+    return error
+
+
+async def silence(_: web.Request, __: random.Random) -> web.StreamResponse:
+    """No byte ever."""
+    await asyncio.sleep(STALL_SECONDS)
+    return web.Response(status=504)
+
+
+async def trickle(request: web.Request, _: random.Random) -> web.StreamResponse:
+    """Headers, then one byte every few seconds."""
+    response = web.StreamResponse(headers={"content-type": "application/json"})
+    await response.prepare(request)
+    for _byte in range(round(STALL_SECONDS / TRICKLE_SECONDS)):
+        await response.write(b" ")
+        await asyncio.sleep(TRICKLE_SECONDS)
+    return response
+
+
+async def stall(request: web.Request, _: random.Random) -> web.StreamResponse:
+    """The beginning of an answer, and nothing more."""
+    response = web.StreamResponse(headers={"content-type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "{')
+    await asyncio.sleep(STALL_SECONDS)
+    return response
+
+
+async def garbage(_: web.Request, source: random.Random) -> web.StreamResponse:
+    """Bytes that are no JSON, JSON that is no completion, a completion of nonsense, a refusal, a megabyte."""
+    body = source.choice(
+        (
+            b"\xff\xfe\x00<html>",
+            b'{"choices": []}',
+            b'{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "NaN"}}]}',
+            b'{"choices": [{"index": 0, "finish_reason": "length", "message": {"content": "{\\"deci"}}]}',
+            b'{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": null, "refusal": "no"}}]}',
+            b'{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "'
+            + b"x" * 1_048_576
+            + b'"}}]}',
+        )
+    )
+    return web.Response(body=body, content_type="application/json")

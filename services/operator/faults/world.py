@@ -1,0 +1,100 @@
+"""
+What a row of the matrix acts on while it runs.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.operator.adapters.monkey import Monkey
+from services.operator.adapters.stack import Stack
+from services.operator.adapters.watch import Watch
+from services.operator.faults.model_proxy import ModelProxy
+from services.operator.faults.post import Post, Shape, steady
+from shared.broker.local import LocalKafka
+from shared.errors import Fatal
+from shared.playbook.model import Playbook
+
+
+@dataclass(slots=True)
+class World:
+    """
+    A Holdfast under load. `over` is set when all is published; `sent` is what was, and `figures` and `broken` are what
+    the row itself has to tell.
+    """
+
+    stack: Stack
+    watch: Watch
+    monkey: Monkey
+    model: ModelProxy
+    playbook: Playbook
+    source: random.Random
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: list[Post] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    faults_end_seconds: float = 0.0
+
+    @property
+    def nodes(self) -> LocalKafka:
+        """
+        The brokers' processes.
+
+        Raises:
+            Fatal: they are not ours to touch.
+
+        """
+        if self.stack.nodes is None:
+            raise Fatal("this row acts on Apache Kafka's own processes; run it with --broker kafka3")
+        return self.stack.nodes
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait that long, or until all is published; whether the load goes on."""
+        try:
+            await asyncio.wait_for(self.over.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    def calm(self) -> None:
+        """From now on nothing is disturbed."""
+        self.faults_end_seconds = time.time()
+
+
+Disturbance = Callable[[World], Coroutine[Any, Any, None]]
+Judgement = Callable[[World], Coroutine[Any, Any, None]]
+
+
+async def nothing(_: World) -> None:
+    """No disturbance; nothing more to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One fault.
+
+    `disturb` acts while `load` is published and ends soon after it. `judge` looks at what is particular to the row,
+    once all is drained. `environ` goes to every service, `broker` to Apache Kafka's configuration. `kills` says that
+    processes die, so that their counters begin anew; `expires` that turns may pass their deadline; `needs_kafka` that
+    it acts on Apache Kafka's own processes.
+    """
+
+    name: str
+    what: str
+    disturb: Disturbance = nothing
+    load: Shape = steady
+    judge: Judgement = nothing
+    environ: Mapping[str, str] = field(default_factory=dict)
+    broker: Mapping[str, str] = field(default_factory=dict)
+    kills: bool = False
+    expires: bool = False
+    needs_kafka: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the services' counters must agree with the topics: nothing was done twice, and nobody died."""
+        return not (self.kills or self.needs_kafka)
