@@ -20,7 +20,10 @@ from shared.stage.memory_producers import MemoryChangelog, MemoryProducer, Memor
 from shared.stage.ports import Committed, Position
 
 Latency = Callable[[str], float]
-"""Seconds that one step of an operation takes: `fetch`, `commit`, `committed`, `send`, `transact`, `start`."""
+"""
+Seconds that one step of an operation takes: `fetch`, `commit`, `committed`, `send`, `transact`, `start`, `acknowledge`,
+`rebalance`.
+"""
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ class Coordinator:
         while self._requested:
             self._requested = False
             await self._revoke()
+            await self._broker.step("rebalance")
             if self._requested:
                 continue
             self.generation += 1
@@ -54,18 +55,14 @@ class Coordinator:
 
     async def _revoke(self) -> None:
         """Let every member that lives let go of its tasks; who takes too long is out."""
-        revoking = {
-            asyncio.create_task(_revoke(member), context=member.client.context): member
-            for member in self.members.values()
-            if not member.client.dead
-        }
+        revoking = {member.begin_revoking(): member for member in self.members.values() if not member.client.dead}
         if not revoking:
             return
         _, late = await asyncio.wait(revoking, timeout=self._broker.rebalance_seconds)
         for task, member in revoking.items():
             if task in late:
                 self.members.pop(member.member_id, None)
-            else:
+            elif not task.cancelled():
                 task.result()
 
 
@@ -83,6 +80,7 @@ class MemoryGroup:
         self._generation = 0
         self._revoked = True
         self._assigning: asyncio.Task[None] | None = None
+        self._revoking: asyncio.Task[None] | None = None
         self._next: dict[Position, int] = {}
         self._open: set[Position] = set()
         self._paused: set[Position] = set()
@@ -96,7 +94,10 @@ class MemoryGroup:
 
     async def stop(self) -> None:
         self.client.broker.unwatch(self._changed)
-        await self._stop_assigning()
+        # Who has left is told nothing more, and does not come back.
+        self._listener = None
+        await _stop(self._revoking)
+        await _stop(self._assigning)
         self._open.clear()
         if not self.client.dead:
             self._coordinator.leave(self)
@@ -157,13 +158,18 @@ class MemoryGroup:
             first[position] = log.records[0].offset if log.records else log.end
         return first
 
-    async def revoke(self) -> None:
+    def begin_revoking(self) -> asyncio.Task[None]:
         """The coordinator's call: ownership is in doubt."""
+        self._revoking = asyncio.create_task(_revoke(self), context=self.client.context)
+        return self._revoking
+
+    async def revoke(self) -> None:
+        """Tell the listener, once, that ownership is in doubt."""
         if self._revoked:
             return
         self._revoked = True
         self._open.clear()
-        await self._stop_assigning()
+        await _stop(self._assigning)
         if self._listener is not None:
             await self._listener.revoked(self.claim.tasks)
 
@@ -198,11 +204,6 @@ class MemoryGroup:
         if self._assigning is not None and self._assigning.done() and not self._assigning.cancelled():
             self._assigning.result()
 
-    async def _stop_assigning(self) -> None:
-        if self._assigning is not None:
-            self._assigning.cancel()
-            await asyncio.wait([self._assigning])
-
     def _take(self, records_max: int) -> list[Record]:
         taken: list[Record] = []
         for position in sorted(self._open - self._paused):
@@ -218,6 +219,12 @@ class MemoryGroup:
             if len(taken) == records_max:
                 break
         return taken
+
+
+async def _stop(telling: asyncio.Task[None] | None) -> None:
+    if telling is not None:
+        telling.cancel()
+        await asyncio.wait([telling])
 
 
 async def _revoke(member: MemoryGroup) -> None:
