@@ -6,7 +6,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.reasoner.metrics import ReasonerMetrics
+from services.reasoner.adapters.guard import Outgoing
+from services.reasoner.adapters.http_tools import HttpTools
+from services.reasoner.adapters.secrets import Secrets
+from services.reasoner.calling import Calling
+from services.reasoner.metrics import ReasonerMetrics, ToolMetrics
 from services.reasoner.settings import ReasonerSettings
 from services.reasoner.stage import Reasoning
 from shared.events.topics import TURNS_MATCHED, TURNS_OPENED
@@ -28,8 +32,10 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
     """Wire the reasoner; no record is read before what this yields is run."""
     metrics, llm_metrics = StageMetrics(process.registry, process.service), LlmMetrics(process.registry)
     playbooks = PlaybookFollower(settings.kafka, process.registry)
-    async with build_model(settings.llm, llm_metrics) as model:
-        work = Reasoning(model, playbooks, settings.reasoner, ReasonerMetrics(process.registry), time.time)
+    async with build_model(settings.llm, llm_metrics) as model, Outgoing(settings.outgoing) as outgoing:
+        runner = HttpTools(outgoing, Secrets(settings.outgoing.secrets_directory), settings.outgoing)
+        calling = Calling(model, runner, settings.reasoner, ToolMetrics(process.registry), time.time)
+        work = Reasoning(model, playbooks, settings.reasoner, ReasonerMetrics(process.registry), time.time, calling)
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),

@@ -17,6 +17,9 @@ class ReasonerSection(Section):
         0.8, gt=0, le=1, description="share of a turn's time, from its opening, after which no answer is waited for"
     )
     output_tokens_max: int = Field(8_192, ge=256, description="ceiling on what a draft may cost, reasoning included")
+    tool_calls_max: int = Field(8, ge=0, le=16, description="of one turn, over all its legs")
+    tool_calls_at_once_max: int = Field(4, ge=1, description="of one turn, those that only read")
+    legs_max: int = Field(6, ge=1, le=50, description="after which results no longer lead to matching anew")
 
 
 class OutgoingSection(Section):
@@ -34,7 +37,12 @@ class OutgoingSection(Section):
     connections_max: int = Field(256, ge=1, description="open at once, to all hosts together")
     host_connections_max: int = Field(32, ge=1, description="open at once to one host; more wait")
     connect_timeout_seconds: float = Field(3.0, gt=0, description="for a connection to stand")
-    answer_bytes_max: int = Field(262_144, ge=1, description="of an answer, where nothing smaller is declared")
+    answer_bytes_max: int = Field(
+        65_536, ge=1, le=131_072, description="of an answer, where nothing smaller is declared; results travel by Kafka"
+    )
+    retries_max: int = Field(2, ge=0, le=10, description="of one tool call, where it is harmless to make it again")
+    retry_wait_first_seconds: float = Field(0.2, gt=0, description="longest wait before the first retry; then twice")
+    retry_after_max_seconds: float = Field(5.0, ge=0, description="a longer wait that a tool asks for is cut to this")
 
 
 class ReasonerSettings(StageProcessSettings):

@@ -4,13 +4,16 @@ The reasoner's work on one turn: one model call, two when the first draft is thr
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from services.reasoner.calling import Calling, Paused, Ready
 from services.reasoner.domain.blueprints import DraftAnswer, draft_blueprint
 from services.reasoner.domain.drafting import complaint, draft_of
-from services.reasoner.domain.knowledge import Knowledge
+from services.reasoner.domain.knowledge import Knowledge, Offered
 from services.reasoner.domain.prompts import catalogue, draft_prompt
-from services.reasoner.domain.task import Task, guideline_text, task_of
+from services.reasoner.domain.task import Task, guideline_text, mode_of, task_of
+from services.reasoner.domain.tools.candidates import Toolbox
+from services.reasoner.domain.tools.outcome import drafted_by, facts_of, instructions_of
 from services.reasoner.metrics import ReasonerMetrics
 from services.reasoner.settings import ReasonerSection
 from shared.arq.prompt import Section
@@ -47,14 +50,16 @@ class _Fixed:
 
     knowledge: Knowledge
     catalogue: tuple[Section, ...]
+    toolbox: Toolbox
 
 
 class Reasoning:
     """
     Drafts the reply to a matched turn.
 
-    *clock* tells unix seconds. Emits `turn.drafted`; or `turn.finished` when silence is the answer (`silent`), or
-    when the model gave no usable draft (`failed` or `hand_off`, as the playbook says, with its fallback).
+    *clock* tells unix seconds; without *calling* no tool is used. Emits `turn.drafted`; or `turn.finished` when the
+    tools need the ledger first (`paused`), when silence is the answer (`silent`), or when the model gave no usable
+    draft (`failed` or `hand_off`, as the playbook says, with its fallback).
     """
 
     def __init__(
@@ -64,8 +69,10 @@ class Reasoning:
         settings: ReasonerSection,
         metrics: ReasonerMetrics,
         clock: Callable[[], float],
+        calling: Calling | None = None,
     ) -> None:
         self._model = model
+        self._calling = calling
         self._derived = Derived(directory, _fix)
         self._settings = settings
         self._metrics = metrics
@@ -82,25 +89,35 @@ class Reasoning:
         received = self._clock()
         matched = event.data
         playbook, fixed = self._derived.of(matched.opened.turn)
-        task = task_of(matched.opened, matched.matching, playbook, fixed.knowledge)
-        self._metrics.facts.observe(len(task.facts.records))
         try:
+            found = await self._tools(matched, playbook, fixed)
+            if isinstance(found, Paused):
+                return self._paused(matched, found, received)
+            matched, task = _with_tools(matched, playbook, fixed, found)
+            self._metrics.facts.observe(len(task.facts.records))
             draft = await self._draft(task, fixed, matched)
         except ModelUnavailable as error:
-            if self._remaining_seconds(matched.opened.turn) > (error.retry_after_seconds or 0):
+            if self._remaining_seconds(matched.opened.turn, playbook) > (error.retry_after_seconds or 0):
                 raise
-            return self._failed(task, matched, received, f"model_{error.kind}")
+            return self._failed(playbook, matched, received, f"model_{error.kind}")
         except InvalidAnswer as error:
-            return self._failed(task, matched, received, f"draft_{error.kind}")
+            return self._failed(playbook, matched, received, f"draft_{error.kind}")
         except ModelRefused as error:
-            return self._failed(task, matched, received, f"model_{error.kind}")
+            return self._failed(playbook, matched, received, f"model_{error.kind}")
+        draft = _with_results(draft, found)
         if not draft.segments:
             return self._silent(matched, draft, received)
-        self._metrics.draft(task.mode, "drafted")
+        self._metrics.draft(draft.mode, "drafted")
         self._metrics.segments.observe(len(draft.segments))
         marks = (*matched.marks, self._mark(received))
         drafted = TurnDrafted(opened=matched.opened, matching=matched.matching, draft=draft, marks=marks)
         return [(TURNS_DRAFTED, "turn.drafted", drafted)]
+
+    async def _tools(self, matched: TurnMatched, playbook: Playbook, fixed: _Fixed) -> Paused | Ready:
+        if self._calling is None:
+            return Ready(matched.opened.results)
+        deadline = asyncio.get_running_loop().time() + self._remaining_seconds(matched.opened.turn, playbook)
+        return await self._calling.of(matched.opened, matched.matching, fixed.toolbox, deadline=deadline)
 
     async def _draft(self, task: Task, fixed: _Fixed, matched: TurnMatched) -> Draft:
         turn = matched.opened.turn
@@ -110,7 +127,7 @@ class Reasoning:
             draft_prompt(task, fixed.catalogue, fixed.knowledge),
             purpose="draft",
             tenant=turn.tenant,
-            deadline=asyncio.get_running_loop().time() + self._remaining_seconds(turn),
+            deadline=asyncio.get_running_loop().time() + self._remaining_seconds(turn, task.playbook),
             temperature=self._settings.temperature,
             output_tokens_max=min(_tokens_needed(task), self._settings.output_tokens_max),
             check=lambda answer: complaint(task, answer),
@@ -119,6 +136,20 @@ class Reasoning:
         if answered.attempts > 1:
             self._metrics.resampled.inc()
         return draft_of(task, answered.answer, _spent(answered))
+
+    def _paused(self, matched: TurnMatched, paused: Paused, received: float) -> Products:
+        finished = TurnFinished(
+            turn=matched.opened.turn,
+            stage=STAGE,
+            result=FinishResult.PAUSED,
+            reason="tools",
+            matching=matched.matching,
+            calls=paused.calls,
+            claims=paused.claims,
+            results=paused.results,
+            marks=(*matched.marks, self._mark(received)),
+        )
+        return [(TURNS_FINISHED, "turn.finished", finished)]
 
     def _silent(self, matched: TurnMatched, draft: Draft, received: float) -> Products:
         self._metrics.draft(draft.mode, "silent")
@@ -133,9 +164,9 @@ class Reasoning:
         )
         return [(TURNS_FINISHED, "turn.finished", finished)]
 
-    def _failed(self, task: Task, matched: TurnMatched, received: float, reason: str) -> Products:
-        self._metrics.draft(task.mode, "failed")
-        hands_off = task.playbook.verification.when_failed == "hand_off"
+    def _failed(self, playbook: Playbook, matched: TurnMatched, received: float, reason: str) -> Products:
+        self._metrics.draft(mode_of(playbook, matched.opened.turn.arm), "failed")
+        hands_off = playbook.verification.when_failed == "hand_off"
         finished = TurnFinished(
             turn=matched.opened.turn,
             stage=STAGE,
@@ -147,9 +178,14 @@ class Reasoning:
         )
         return [(TURNS_FINISHED, "turn.finished", finished)]
 
-    def _remaining_seconds(self, turn: Turn) -> float:
+    def _remaining_seconds(self, turn: Turn, playbook: Playbook) -> float:
+        """
+        Until the rest of a turn's time belongs to the stages that follow. A turn that waited for approval has had its
+        deadline moved, so what is kept for them is a share of the time that the playbook gives.
+        """
         begun, ends = turn.opened_at.timestamp(), turn.deadline.timestamp()
-        return begun + (ends - begun) * self._settings.model_share - self._clock()
+        given = min(ends - begun, playbook.limits.deadline_seconds)
+        return ends - (1 - self._settings.model_share) * given - self._clock()
 
     def _mark(self, received: float) -> Mark:
         return Mark(stage=STAGE, received_ms=int(received * 1_000), finished_ms=int(self._clock() * 1_000))
@@ -157,7 +193,28 @@ class Reasoning:
 
 def _fix(playbook: Playbook) -> _Fixed:
     knowledge = Knowledge(playbook)
-    return _Fixed(knowledge, catalogue(playbook, knowledge))
+    return _Fixed(knowledge, catalogue(playbook, knowledge), Toolbox(playbook))
+
+
+def _with_tools(matched: TurnMatched, playbook: Playbook, fixed: _Fixed, found: Ready) -> tuple[TurnMatched, Task]:
+    """The turn and its task with what the tools brought: facts, guidelines of this turn, questions for what lacks."""
+    tools = fixed.toolbox.tools
+    instructions = instructions_of(found.results, found.problems, tools)
+    matching = drafted_by(matched.matching, instructions, found.results)
+    task = task_of(matched.opened, matching, playbook, fixed.knowledge)
+    facts = Offered((*task.facts.records, *facts_of(found.results, tools)))
+    return matched.model_copy(update={"matching": matching}), replace(task, facts=facts)
+
+
+def _with_results(draft: Draft, found: Ready) -> Draft:
+    spent = draft.spent.model_copy(
+        update={
+            "calls": draft.spent.calls + found.spent.calls,
+            "input_tokens": draft.spent.input_tokens + found.spent.input_tokens,
+            "output_tokens": draft.spent.output_tokens + found.spent.output_tokens,
+        }
+    )
+    return draft.model_copy(update={"results": found.results, "problems": found.problems, "spent": spent})
 
 
 def _tokens_needed(task: Task) -> int:

@@ -68,6 +68,8 @@ LABELS: Final[Mapping[str, str]] = {
     "server_port": "the model endpoint's port",
     "service": "the process: `conversations`, `matcher` and the like",
     "stage": "the service's name",
+    "status": "what came of a tool call, a word of the contract",
+    "tool": "a playbook's tool; the first 64 that a process meets, then `other`",
     "type": "an event type of the contract",
     "verdict": "what checking found, a word of the contract",
     "version": "Holdfast's version",
@@ -407,6 +409,27 @@ REASONER: Final = (
         "A rising share: the model drifts.",
     ),
     Metric(
+        "holdfast_tool_calls_total",
+        "counter",
+        ("tool", "status"),
+        "Tool calls by what came of them: done, failed, unknown (nobody can tell whether it was executed).",
+        "`unknown`: look after each in the tool's own records; `failed`: see the reasoner's log, then the tool's.",
+    ),
+    Metric(
+        "holdfast_tool_call_duration_seconds",
+        "histogram",
+        ("tool",),
+        "Duration of a tool call, retries included.",
+        "Near the tool's timeout: the tool is overloaded; raise HOLDFAST_OUTGOING_HOST_CONNECTIONS_MAX if it is not.",
+    ),
+    Metric(
+        "holdfast_tool_parameter_problems_total",
+        "counter",
+        ("kind",),
+        "Values that tools lacked: `missing`, `invalid`; replies ask for them.",
+        "A rising share of `invalid`: a parameter's choices or pattern do not fit what customers say.",
+    ),
+    Metric(
         "holdfast_draft_segments",
         "histogram",
         (),
@@ -513,8 +536,45 @@ OBSERVER: Final = (
     ),
 )
 
+HEARTBEAT: Final = (
+    Metric(
+        "holdfast_heartbeats_total",
+        "counter",
+        ("result",),
+        "Questions that the heartbeat sent the whole way: an outcome of the contract, `late` (none in time), `failed` "
+        "(the broker was not reached).",
+        "Anything but `answered`: look at the stages' ages and the heartbeat's log, which names the conversation.",
+    ),
+    Metric(
+        "holdfast_heartbeat_seconds",
+        "histogram",
+        (),
+        "From a heartbeat's question to its outcome, of those answered: every stage and both ledger's transactions.",
+        "As holdfast_response_latency_seconds, but comparable from hour to hour: the question is always the same.",
+    ),
+    Metric(
+        "holdfast_heartbeat_last_success_timestamp_seconds",
+        "gauge",
+        (),
+        "When a heartbeat was last answered, unix seconds.",
+        "Minutes ago: messages of customers are not answered either, at least in some partitions.",
+    ),
+)
+
 CATALOGUE: Final[Mapping[str, Metric]] = {
     metric.name: metric
-    for group in (PROCESS, STAGE, LEDGER, LLM, CONVERSATIONS, PLAYBOOKS, MATCHER, REASONER, VERIFIER, OBSERVER)
+    for group in (
+        PROCESS,
+        STAGE,
+        LEDGER,
+        LLM,
+        CONVERSATIONS,
+        PLAYBOOKS,
+        MATCHER,
+        REASONER,
+        VERIFIER,
+        OBSERVER,
+        HEARTBEAT,
+    )
     for metric in group
 }
