@@ -3,10 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 BROKER ?= embedded
+SEEDS ?= 50000
+FIRST ?= 0
+JOBS ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow generate quick lint format generate lock bench chaos clean
+.PHONY: help setup demo test slow generate quick lint format generate lock bench chaos simulate clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +56,9 @@ bench: $(STAMP) ## the benchmarks, as ratios inside one run
 
 chaos: $(STAMP) ## kills and faults on Apache Kafka, checked by an independent reader
 	$(BIN)/holdfast chaos
+
+simulate: $(STAMP) ## the whole pipeline in simulation, seed by seed (SEEDS=50000 FIRST=0 JOBS=2; REPLAY=seed prints one)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) $(if $(REPLAY),--replay $(REPLAY))
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

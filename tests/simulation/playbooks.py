@@ -1,0 +1,104 @@
+"""
+The playbooks of the simulated tenants, and what a process knows of them at a time.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from shared.playbook.model import Playbook
+from shared.playbook.version import canonical, hash_of
+from tests.simulation.plan import TENANTS
+
+AGENT = "desk"
+DEADLINE_SECONDS = 6.0
+MESSAGE_BYTES_MAX = 400
+
+
+def canary(tenant: str) -> str:
+    """A word that only *tenant*'s records may hold."""
+    return f"canary-of-{tenant}"
+
+
+@lru_cache(maxsize=64)
+def edition(tenant: str, number: int, settle_seconds: float) -> tuple[str, Playbook]:
+    """The version and the content of *tenant*'s playbook as it was published for the *number*-th time."""
+    mark = canary(tenant)
+    document = {
+        "agent": AGENT,
+        "profile": {"name": f"Desk {number} {mark}"},
+        "guidelines": [
+            {"id": "cost", "condition": "The customer asks what the account costs", "action": "State the monthly fee"},
+            {
+                "id": "card",
+                "condition": "The customer lost a card",
+                "action": "Say how to block the card",
+                "criticality": "high",
+            },
+            {
+                "id": "transfer",
+                "condition": "The customer asks how long a transfer takes",
+                "action": "Say how long a transfer takes",
+            },
+        ],
+        "facts": [
+            {"id": "fee", "text": f"The account costs {3 + number}.50 euros a month, says {mark}."},
+            {"id": "block", "text": "A lost card is blocked in the app, or by calling 0800 555 010."},
+            {"id": "days", "text": "A transfer takes 2 days."},
+        ],
+        "fallbacks": {
+            "failed": f"No answer {number} {mark}",
+            "expired": f"Too late {number} {mark}",
+            "hand_off": f"A colleague comes {number} {mark}",
+            "too_large": "" if number % 2 else f"Too long {mark}",
+        },
+        "limits": {
+            "settle_seconds": settle_seconds,
+            "deadline_seconds": DEADLINE_SECONDS,
+            "window_messages": 6,
+            "message_bytes": MESSAGE_BYTES_MAX,
+        },
+        "verification": {
+            "when_failed": "hand_off" if number % 3 == 2 else "fallback",
+            "variant": ("two_step", "factored", "joint")[number % 3],
+            "calibration_share": 0.0,
+        },
+        "mode": ("arq", "direct", "cot")[number % 3],
+    }
+    playbook = Playbook.model_validate(document)
+    return hash_of(canonical(playbook)), playbook
+
+
+class Press:
+    """What was published when; the first edition of every tenant is there from the beginning."""
+
+    def __init__(self, settle_seconds: float) -> None:
+        self._settle_seconds = settle_seconds
+        self._published: dict[str, list[tuple[float, str, Playbook]]] = {
+            tenant: [(0.0, *edition(tenant, 0, settle_seconds))] for tenant in TENANTS
+        }
+
+    def publish(self, tenant: str, now: float) -> str:
+        """Put another edition in force; its version."""
+        issues = self._published[tenant]
+        issues.append((now, *edition(tenant, len(issues), self._settle_seconds)))
+        return issues[-1][1]
+
+    def known(self, tenant: str, as_of: float) -> list[tuple[float, str, Playbook]]:
+        """What was published by *as_of*, the oldest first."""
+        return [issue for issue in self._published.get(tenant, ()) if issue[0] <= as_of]
+
+
+class Reading:
+    """A `Directory`: what a process has read of the press by the time that *as_of* tells."""
+
+    def __init__(self, press: Press, as_of: Callable[[], float]) -> None:
+        self._press = press
+        self.as_of = as_of
+
+    def current(self, tenant: str, agent: str) -> tuple[str, Playbook] | None:
+        known = self._press.known(tenant, self.as_of()) if agent == AGENT else []
+        return (known[-1][1], known[-1][2]) if known else None
+
+    def version(self, tenant: str, agent: str, version: str) -> Playbook | None:
+        known = self._press.known(tenant, self.as_of()) if agent == AGENT else []
+        return next((playbook for _, its, playbook in known if its == version), None)

@@ -1,0 +1,24 @@
+"""The simulation finds planted bugs, and by an invariant that they break."""
+
+import pytest
+
+from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.test_simulation import SEEDS
+from tests.simulation.world import simulate
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_planted_bug_is_found_among_the_seeds_that_sound_code_passes(
+    mutation: Mutation, monkeypatch, record_property
+):
+    monkeypatch.setattr(*mutation.patch())
+    found = next(((seed, its) for seed in range(SEEDS) if (its := simulate(seed).violations)), None)
+    assert found is not None, f"{SEEDS} seeds did not find it"
+    seed, violations = found
+    record_property("found_by_seed", seed)
+    assert {violation.invariant for violation in violations} & mutation.invariants, list(map(str, violations))
+
+
+def test_the_planted_bugs_are_as_many_as_promised():
+    assert len(MUTATIONS) >= 8
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)
