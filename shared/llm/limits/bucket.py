@@ -1,7 +1,7 @@
 """
 A token bucket that grants in order of arrival and tells at once how long the wait will be.
 
-aiolimiter, the kept library, wakes the smallest waiting amount first, so that under load a long prompt starves; it
+aiolimiter, the usual library, wakes the smallest waiting amount first, so that under load a long prompt starves; it
 takes nothing back; and a caller learns only at its deadline that it waited in vain.
 """
 
