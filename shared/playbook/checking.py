@@ -116,6 +116,10 @@ def _contradictory_relationships(playbook: Playbook) -> Iterator[Finding]:
             elif len(circle) == 1:
                 reason = f"`{circle[0]}` refers to itself, which has no effect"
                 yield _warning("self_reference", ("relationships", index), reason, "remove it")
+            elif kind in {RelationshipKind.DEPENDENCY, RelationshipKind.ENTAILMENT}:
+                reason = f"{kind} runs in a circle ({told}): all of these apply together, or none does"
+                remedy = "remove one of them, unless that is meant"
+                yield Finding(Severity.NOTE, f"{kind}_circle", ("relationships", index), reason, remedy)
 
 
 def _edges_by_kind(playbook: Playbook) -> dict[RelationshipKind, list[tuple[int, str, str]]]:

@@ -15,6 +15,7 @@ def journey_findings(playbook: Playbook) -> Iterator[Finding]:
         yield from _transitions(journey, where)
         yield from _states(journey, where)
         yield from _unreachable(journey, where)
+        yield from _endless(journey, where)
     known = {journey.id for journey in playbook.journeys}
     for path, name in _scopes(playbook):
         if name is not None and name not in known:
@@ -74,6 +75,25 @@ def _unreachable(journey: Journey, where: Path) -> Iterator[Finding]:
         if state.id not in reached:
             reason = f"no way leads from the first state to `{state.id}`"
             yield _warning("unreachable_state", (*where, "states", place), reason, "lead a way there, or remove it")
+
+
+def _endless(journey: Journey, where: Path) -> Iterator[Finding]:
+    """States from which no way leads out of the journey: it would go round for ever."""
+    before: dict[str, list[str]] = {}
+    for state in journey.states:
+        for transition in state.next:
+            before.setdefault(transition.to, []).append(state.id)
+    ending = [END, *(state.id for state in journey.states if not state.next)]
+    reached, pending = set[str](), ending
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending += before.get(name, [])
+    for place, state in enumerate(journey.states):
+        if state.id not in reached:
+            reason = f"from `{state.id}` no way leads to the journey's end"
+            yield _warning("endless_journey", (*where, "states", place), reason, f"lead a way to `{END}`")
 
 
 def _error(rule: str, path: Path, reason: str, remedy: str) -> Finding:

@@ -22,10 +22,19 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class Basis(StrEnum):
+    """What a finding rests on: a rule that is never wrong about it, wording that makes it likely, a model's answer."""
+
+    RULE = "rule"
+    HEURISTIC = "heuristic"
+    MODEL = "model"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing found. `rule` is a stable snake_case name; `line` is 1-based, 0 where the playbook came from no file.
+    One thing found. `rule` is a stable snake_case name; `line` and `column` are 1-based, 0 where the playbook came from
+    no file.
     """
 
     severity: Severity
@@ -35,6 +44,8 @@ class Finding:
     remedy: str
     file: str = ""
     line: int = 0
+    column: int = 0
+    by: Basis = Basis.RULE
 
     @property
     def place(self) -> str:

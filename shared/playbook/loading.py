@@ -33,10 +33,11 @@ _REMEDIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A playbook that may be used, with what is to be said of it all the same (warnings and notes, by line)."""
+    """A playbook, what is to be said of it by line, and the file's places."""
 
     playbook: Playbook
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...]
+    source: Source
 
 
 def load(path: FilePath | str) -> Loaded:
@@ -47,6 +48,17 @@ def load(path: FilePath | str) -> Loaded:
         PlaybookError: the file cannot be read, is no playbook, or a check found an error.
 
     """
+    return _accepted(read(path))
+
+
+def read(path: FilePath | str) -> Loaded:
+    """
+    The playbook in the file *path*, as it is: among its findings may be errors.
+
+    Raises:
+        PlaybookError: the file cannot be read or is no playbook.
+
+    """
     try:
         text = FilePath(path).read_bytes()
     except OSError as error:
@@ -54,7 +66,7 @@ def load(path: FilePath | str) -> Loaded:
         raise PlaybookError(
             [Finding(Severity.ERROR, "unreadable", (), reason, "name an existing file", str(path), 1)],
         ) from None
-    return parse(text, str(path))
+    return _read(text, str(path))
 
 
 def parse(text: bytes, file: str) -> Loaded:
@@ -65,21 +77,29 @@ def parse(text: bytes, file: str) -> Loaded:
         PlaybookError: it is no playbook, or a check found an error.
 
     """
+    return _accepted(_read(text, file))
+
+
+def located(source: Source, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """*findings* with the places that *source* gives their paths, in order of place."""
+    placed = (replace(finding, file=source.file, **source.place(finding.path)._asdict()) for finding in findings)
+    return tuple(sorted(placed, key=lambda finding: (finding.line, finding.column)))
+
+
+def _accepted(loaded: Loaded) -> Loaded:
+    if errors(loaded.findings):
+        raise PlaybookError(loaded.findings)
+    return loaded
+
+
+def _read(text: bytes, file: str) -> Loaded:
     source = read_source(text, file)
     try:
         # JSON's rules and not Python's: a YAML list stands for a tuple, a text for an enum's value.
         playbook = Playbook.model_validate(source.data if source.data is not None else {})
     except ValidationError as error:
-        raise PlaybookError(_located(source, _complaints(error))) from None
-    findings = _located(source, check(playbook))
-    if errors(findings):
-        raise PlaybookError(findings)
-    return Loaded(playbook, findings)
-
-
-def _located(source: Source, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    placed = (replace(finding, file=source.file, line=source.line(finding.path)) for finding in findings)
-    return tuple(sorted(placed, key=lambda finding: finding.line))
+        raise PlaybookError(located(source, _complaints(error))) from None
+    return Loaded(playbook, located(source, check(playbook)), source)
 
 
 def _complaints(error: ValidationError) -> list[Finding]:

@@ -1,9 +1,9 @@
 """
-YAML with the line of every part of it.
+YAML with the place of every part of it.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -17,20 +17,27 @@ NODES_MAX = 1_000_000
 """Parts of a document with its aliases expanded, so that nested aliases cannot exhaust memory."""
 
 
+class Place(NamedTuple):
+    """Where something begins in a file, both from 1."""
+
+    line: int
+    column: int
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was read: its plain data, and the 1-based line of each path in it."""
+    """A file as it was read: its plain data, and the place of each path in it (a key's, or a list's item)."""
 
     file: str
     data: Any
-    lines: dict[Path, int] = field(repr=False)
+    places: dict[Path, Place] = field(repr=False)
 
-    def line(self, path: Path) -> int:
-        """The line of *path*, or of the nearest part around it that the file has."""
+    def place(self, path: Path) -> Place:
+        """The place of *path*, or of the nearest part around it that the file has."""
         for length in range(len(path), 0, -1):
-            if line := self.lines.get(path[:length]):
-                return line
-        return 1
+            if place := self.places.get(path[:length]):
+                return place
+        return Place(1, 1)
 
 
 def read_source(text: bytes, file: str) -> Source:
@@ -47,7 +54,7 @@ def read_source(text: bytes, file: str) -> Source:
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text.decode())
-        lines = _lines(node, file)
+        places = _places(node, file)
         data = None if node is None else yaml.constructor.construct_document(node)
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
@@ -59,33 +66,37 @@ def read_source(text: bytes, file: str) -> Source:
     except (YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _refused(file, 1, "bad_yaml", reason, "correct the YAML") from None
-    return Source(file, data, lines)
+    return Source(file, data, places)
 
 
-def _lines(root: Node | None, file: str) -> dict[Path, int]:
-    lines: dict[Path, int] = {}
+def _places(root: Node | None, file: str) -> dict[Path, Place]:
+    places: dict[Path, Place] = {}
     pending: list[tuple[Path, Node]] = [((), root)] if root is not None else []
     while pending:
         path, node = pending.pop()
-        if len(lines) > NODES_MAX:
+        if len(places) > NODES_MAX:
             reason = f"the document has more than {NODES_MAX:,} parts once its aliases are expanded"
             raise _refused(file, 1, "too_large", reason, "write the repeated parts out, or fewer of them")
-        for inner, child, line in _children(path, node):
-            lines[inner] = line
+        for inner, child, place in _children(path, node):
+            places[inner] = place
             pending.append((inner, child))
-    return lines
+    return places
 
 
-def _children(path: Path, node: Node) -> list[tuple[Path, Node, int]]:
+def _children(path: Path, node: Node) -> list[tuple[Path, Node, Place]]:
     if isinstance(node, MappingNode):
         return [
-            ((*path, key.value), value, key.start_mark.line + 1)
+            ((*path, key.value), value, _begin(key))
             for key, value in node.value
             if isinstance(key, ScalarNode)
         ]
     if isinstance(node, SequenceNode):
-        return [((*path, index), value, value.start_mark.line + 1) for index, value in enumerate(node.value)]
+        return [((*path, index), value, _begin(value)) for index, value in enumerate(node.value)]
     return []
+
+
+def _begin(node: Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _refused(file: str, line: int, rule: str, reason: str, remedy: str) -> PlaybookError:
