@@ -5,6 +5,7 @@ The order matters. A retry passes every limit anew. Whoever waits for a rate hol
 the endpoint, so that it judges the endpoint alone, and no wait of our own counts as its failure.
 """
 
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -65,11 +66,13 @@ def build_model(
     return Client(HttpModel(settings, transport=transport), settings, metrics)
 
 
-def limit(adapter: LanguageModel, settings: LlmSettings, metrics: LlmMetrics) -> LanguageModel:
-    """*adapter* with every limit that *settings* name around it."""
+def limit(
+    adapter: LanguageModel, settings: LlmSettings, metrics: LlmMetrics, *, random: Random | None = None
+) -> LanguageModel:
+    """*adapter* with every limit that *settings* name around it; *random* draws the jitter of retries."""
     model: LanguageModel = Measured(adapter, settings, metrics)
     model = CircuitBroken(model, settings, metrics)
     model = PlaceLimited(model, settings, metrics)
     if is_limited(settings):
         model = RateLimited(model, settings, metrics)
-    return Retried(model, settings, metrics)
+    return Retried(model, settings, metrics, random=random)

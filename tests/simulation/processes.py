@@ -28,6 +28,9 @@ from services.verifier.settings import VerifierSection
 from services.verifier.stage import Verifying
 from shared.events import topics
 from shared.llm.base import LanguageModel
+from shared.llm.client import limit
+from shared.llm.metrics import LlmMetrics
+from shared.llm.settings import LlmSettings
 from shared.stage.concurrent import ConcurrentStage
 from shared.stage.ledger import LedgerStage
 from shared.stage.ledger_metrics import LedgerMetrics
@@ -44,6 +47,18 @@ DRAIN_SECONDS = 3.0
 EPOCH_SECONDS = 1_790_000_000.0
 """Unix time when the loop's clock is nought."""
 UNLIMITED = 1_000_000_000
+LLM_SETTINGS = LlmSettings(
+    in_flight_max=3,
+    in_flight_min=1,
+    waiting_max=20,
+    retries_max=2,
+    retry_wait_first_seconds=0.1,
+    retry_wait_max_seconds=0.5,
+    circuit_window_seconds=4.0,
+    circuit_calls_min=5,
+    circuit_probe_seconds=0.5,
+)
+"""Small enough that calls wait for each other, and that the circuit opens."""
 BOUNDS = Bounds(**ConversationsSection(seen_events_max=128).model_dump(exclude={"partitions"}))
 
 
@@ -60,6 +75,7 @@ def metrics() -> dict[str, Any]:
         "matching": MatcherMetrics(CollectorRegistry()),
         "reasoning": ReasonerMetrics(CollectorRegistry()),
         "verifying": VerifierMetrics(CollectorRegistry()),
+        "llm": LlmMetrics(CollectorRegistry()),
     }
 
 
@@ -113,15 +129,16 @@ class Factory:
         if service == "conversations":
             return self._ledger(client, playbooks, clock)
         kept = metrics()
+        model = limit(self.model, LLM_SETTINGS, kept["llm"], random=self.chance)
         work: Any
         if service == "matcher":
-            work = Matcher(self.model, playbooks, MatchingSettings(), kept["matching"], clock=clock)
+            work = Matcher(model, playbooks, MatchingSettings(), kept["matching"], clock=clock)
             inputs, watches = [topics.TURNS_OPENED], []
         elif service == "reasoner":
-            work = Reasoning(self.model, playbooks, ReasonerSection(), kept["reasoning"], clock)
+            work = Reasoning(model, playbooks, ReasonerSection(), kept["reasoning"], clock)
             inputs, watches = [topics.TURNS_MATCHED], [topics.TURNS_OPENED]
         else:
-            work = Verifying(self.model, playbooks, VerifierSection(), kept["verifying"], clock)
+            work = Verifying(model, playbooks, VerifierSection(), kept["verifying"], clock)
             inputs, watches = [topics.TURNS_DRAFTED], [topics.TURNS_OPENED]
         settings = stage_settings(self.plan)
         return ConcurrentStage(
