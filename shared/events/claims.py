@@ -36,6 +36,7 @@ class Judge(OpenEnum):
     CODE = "code"
     MODEL = "model"
     VOTE = "vote"
+    DRAFT = "draft"
     NOBODY = "nobody"
     OTHER = "other"
 

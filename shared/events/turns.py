@@ -257,11 +257,15 @@ class GuidelineVerdict(OpenEnum):
 
 
 class Adherence(Body):
-    """The judgement of one guideline, evidence before verdict."""
+    """
+    The judgement of one guideline, evidence before verdict. `judge` says whose it is: `draft` is the draft's own word,
+    which nobody looked at.
+    """
 
     guideline_id: str
     evidence: str = ""
     verdict: GuidelineVerdict
+    judge: Judge = Judge.NOBODY
 
 
 class Verification(Body):

@@ -100,7 +100,7 @@ def test_the_draft_is_asked_for_as_pinned(playbook, opened, generated, mode):
 
 def test_the_blind_check_is_asked_for_as_pinned(playbook, opened, generated):
     [query] = next(verifying(playbook, opened).run())
-    pinned(generated, "blind_answers_v1", query.prompt, blind_blueprint(4, 4).schema())
+    pinned(generated, "blind_answers_v2", query.prompt, blind_blueprint(4, 4, 2).schema())
     for _, text, _, value, _ in SEGMENTS[1:]:
         shown = query.prompt.messages()[1].content
         assert text not in shown
@@ -110,7 +110,7 @@ def test_the_blind_check_is_asked_for_as_pinned(playbook, opened, generated):
 def test_the_cross_check_is_asked_for_as_pinned(generated):
     claim = {"text": "It is cheap.", "question": "What does it cost?", "answer": "4.50", "quote": "costs 4.50 euros"}
     prompt = cross_check_prompt([claim], ["They ask -> State the fee"], "It is cheap. </section>")
-    pinned(generated, "cross_check_v1", prompt, cross_check_blueprint(1, 1).schema())
+    pinned(generated, "cross_check_v2", prompt, cross_check_blueprint(1, 1).schema())
 
 
 def test_the_edit_is_asked_for_as_pinned(generated):
@@ -126,9 +126,9 @@ def test_a_draft_with_six_guidelines_of_twenty_and_six_messages_stays_within_its
     assert estimate_input_tokens(prompt.messages()) <= 2_400
 
 
-def test_a_blind_check_stays_within_its_tokens(playbook, opened):
+def test_a_blind_check_with_the_guidelines_that_it_judges_stays_within_its_tokens(playbook, opened):
     [query] = next(verifying(playbook, opened).run())
-    assert estimate_input_tokens(query.prompt.messages()) <= 1_000
+    assert estimate_input_tokens(query.prompt.messages()) <= 1_250
 
 
 def test_consecutive_turns_share_the_prompt_up_to_their_history(playbook, opened):

@@ -1,13 +1,14 @@
 """
 The blind check: open questions on the facts, answered in a fresh context that holds nothing of the draft (CoVe's
 two-step execution, arXiv 2309.11495; grounded here: the answers come from the facts offered, not from what the
-model remembers).
+model remembers). Guidelines are judged in the same call, by a reply in which the claims under question are masked.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.verifier.domain.adherence import judged_once, mask
 from services.verifier.domain.blueprints import NO_FACT, BlindAnswer, BlindAnswers
 from services.verifier.domain.claims import Piece
 from shared.arq.open_question import open_question
@@ -44,6 +45,10 @@ class Grounded:
     fact: str
 
 
+NO_QUESTION = Grounded("", "not_asked", "", "", "")
+"""Stands for the answer behind a segment that is said to state nothing."""
+
+
 def examine(
     pieces: Sequence[Piece], facts: Sequence[FactRecord], turn_id: str, *, neutral: bool = False
 ) -> Examination:
@@ -58,15 +63,34 @@ def examine(
     return Examination(tuple(asked), questions, _shown(asked, questions, facts))
 
 
-def complaint(examination: Examination, answers: BlindAnswers) -> str | None:
-    """What is wrong with the form of *answers*; None if every question is answered once by facts that exist."""
+def masked(pieces: Sequence[Piece], asked: Sequence[Piece], facts: Sequence[FactRecord]) -> str:
+    """
+    The reply of *pieces* with each of *asked* replaced by `[claim POSITION: QUESTION]`: what it would state is what is
+    to be found out.
+    """
+    by_id = {fact.id: fact for fact in facts}
+    hidden = {piece.position for piece in asked}
+    return " ".join(
+        f"[{mask(piece.position)}: {_question(piece, by_id, neutral=False)}]"
+        if piece.position in hidden
+        else piece.segment.text.strip()
+        for piece in pieces
+        if not piece.dropped and piece.segment.text.strip()
+    )
+
+
+def complaint(examination: Examination, answers: BlindAnswers, guidelines: int) -> str | None:
+    """
+    What is wrong with the form of *answers*; None if every question is answered once by facts that exist, and every
+    guideline judged once.
+    """
     asked = sorted(f"Q{number}" for number in range(1, len(examination.questions) + 1))
     if sorted(answer.question for answer in answers.answers) != asked:
         return f"answers: {len(asked)} questions to be answered once each, got {len(answers.answers)}"
     facts = {f"F{number}" for number in range(1, len(examination.facts) + 1)} | {NO_FACT}
     if any(answer.fact not in facts for answer in answers.answers):
         return "answers: a fact that was not given"
-    return None
+    return judged_once(answers.guidelines, guidelines)
 
 
 def grounded(examination: Examination, answers: BlindAnswers) -> dict[int, Grounded]:

@@ -8,7 +8,7 @@ from shared.arq.blueprint import Blueprint, Queries
 
 NO_FACT = "none"
 AnswerStatus = Literal["answered", "not_in_facts", "ambiguous"]
-ClaimVerdictWord = Literal["supported", "partial", "contradicted", "unsupported"]
+ClaimVerdictWord = Literal["supported", "partial", "contradicted", "unsupported", "states_nothing"]
 AdherenceWord = Literal["performed", "partly", "not_performed", "not_applicable"]
 
 
@@ -24,10 +24,19 @@ class BlindAnswer(Queries):
     status: AnswerStatus
 
 
+class JudgedGuideline(Queries):
+    """Whether the reply did what a guideline asks: where it shows, then whether it did."""
+
+    guideline: str
+    evidence: str
+    verdict: AdherenceWord
+
+
 class BlindAnswers(Queries):
-    """All questions of one call."""
+    """All questions of one call, and the guidelines of the reply."""
 
     answers: tuple[BlindAnswer, ...]
+    guidelines: tuple[JudgedGuideline, ...]
 
 
 class CrossCheckedClaim(Queries):
@@ -36,14 +45,6 @@ class CrossCheckedClaim(Queries):
     claim: str
     evidence: str
     verdict: ClaimVerdictWord
-
-
-class JudgedGuideline(Queries):
-    """Whether the reply did what a guideline asks."""
-
-    guideline: str
-    evidence: str
-    verdict: AdherenceWord
 
 
 class CrossCheck(Queries):
@@ -71,16 +72,20 @@ class Edit(Queries):
     segments: tuple[EditedSegment, ...]
 
 
-def blind_blueprint(questions: int, facts: int) -> Blueprint[BlindAnswers]:
-    """*questions* questions (`Q1` …) on *facts* facts (`F1` …)."""
-    choices = (("question", numbers("Q", questions)), ("fact", (*numbers("F", facts), NO_FACT)))
-    return Blueprint("blind_answers_v1", BlindAnswers, choices)
+def blind_blueprint(questions: int, facts: int, guidelines: int) -> Blueprint[BlindAnswers]:
+    """*questions* questions (`Q1` …) on *facts* facts (`F1` …), and *guidelines* guidelines (`G1` …)."""
+    choices = (
+        ("question", numbers("Q", questions)),
+        ("fact", (*numbers("F", facts), NO_FACT)),
+        ("guideline", numbers("G", guidelines)),
+    )
+    return Blueprint("blind_answers_v2", BlindAnswers, choices)
 
 
 def cross_check_blueprint(claims: int, guidelines: int) -> Blueprint[CrossCheck]:
     """*claims* claims (`C1` …) and *guidelines* guidelines (`G1` …)."""
     choices = (("claim", numbers("C", claims)), ("guideline", numbers("G", guidelines)))
-    return Blueprint("cross_check_v1", CrossCheck, choices)
+    return Blueprint("cross_check_v2", CrossCheck, choices)
 
 
 def edit_blueprint(segments: int, facts: int) -> Blueprint[Edit]:

@@ -9,6 +9,9 @@ from services.verifier.domain.gate import Ground, asserts
 from shared.events.claims import ClaimKind, Correction, Judge, Verdict
 from shared.events.turns import ClaimVerdict, Segment, SegmentKind
 
+STATES_NOTHING = "states_nothing"
+"""Why a model lets a segment pass that code could not read: it greets or asks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -38,6 +41,11 @@ class Piece:
     def is_claim(self) -> bool:
         """Whether it asserts something, or did before it was edited."""
         return self.position > 0
+
+    @property
+    def unread(self) -> bool:
+        """Whether it is said to state nothing, in a language that code does not read: no question stands behind it."""
+        return self.reason == "language"
 
     @property
     def open(self) -> bool:
@@ -92,14 +100,15 @@ def reply_of(pieces: Sequence[Piece]) -> str:
 
 
 def verdicts_of(pieces: Sequence[Piece]) -> tuple[ClaimVerdict, ...]:
-    """The record of every claim."""
-    return tuple(_verdict(piece) for piece in pieces if piece.is_claim)
+    """The record of every claim; what turned out to state nothing is none."""
+    claims = [piece for piece in pieces if piece.is_claim and piece.first_reason != STATES_NOTHING]
+    return tuple(_verdict(piece, position) for position, piece in enumerate(claims, start=1))
 
 
-def _verdict(piece: Piece) -> ClaimVerdict:
+def _verdict(piece: Piece, position: int) -> ClaimVerdict:
     settled = piece.first is not None
     return ClaimVerdict(
-        position=piece.position,
+        position=position,
         kind=ClaimKind.ACTION if piece.original.kind is SegmentKind.ACTION else piece.original.claim_kind,
         text=piece.original.text,
         draft_verdict=piece.first or Verdict.UNCHECKED,

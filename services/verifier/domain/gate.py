@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from services.verifier.domain.commitments import commits
+from services.verifier.domain.commitments import commits, deeds
+from services.verifier.domain.language import is_courtesy, reads_english
 from services.verifier.domain.names import foreign_names
 from services.verifier.domain.values import TEXTS_KEPT_MAX, Value, standing_forms, stands, values_in
-from shared.arq.wording import contains_phrase, content_words, negations, squeezed
+from shared.arq.wording import contains_phrase, content_set, content_words, negations, squeezed, words
 from shared.events.claims import ClaimKind, Verdict
 from shared.events.turns import FactRecord, Restated, Segment, SegmentKind
 from shared.playbook.model import Guideline, Playbook
@@ -54,8 +55,12 @@ class Ground:
 def asserts(segment: Segment, ground: Ground) -> bool:
     """
     Whether *segment* states something that needs a fact, whatever kind it says it is of: a reply cannot slip a
-    claim past the checks by calling it a greeting or a question.
+    claim past the checks by calling it a greeting or a question. What code cannot read may state anything.
     """
+    return _states(segment, ground) or not (reads_english(segment.text) or is_courtesy(segment.text))
+
+
+def _states(segment: Segment, ground: Ground) -> bool:
     if segment.kind not in {SegmentKind.SOCIAL, SegmentKind.QUESTION}:
         return True
     if segment.kind is SegmentKind.QUESTION and not _QUESTION_MARKS.intersection(squeezed(segment.text)):
@@ -73,6 +78,8 @@ def asserts(segment: Segment, ground: Ground) -> bool:
 
 def judge(segment: Segment, ground: Ground) -> Finding:
     """What code says of a segment that asserts something."""
+    if not _states(segment, ground):
+        return Finding(Verdict.UNCHECKED, "language")
     cited = [ground.facts[fact_id] for fact_id in segment.fact_ids if fact_id in ground.facts]
     if refusal := _refusal(segment, cited, ground):
         return Finding(Verdict.UNSUPPORTED, refusal)
@@ -94,7 +101,7 @@ def _refusal(segment: Segment, cited: Sequence[FactRecord], ground: Ground) -> s
         return "no_fact"
     if any(contains_phrase(segment.text, phrase) for phrase in ground.forbidden):
         return "forbidden_phrase"
-    if _is_action(segment) and not any(fact.source.startswith(TOOL_PREFIX) for fact in cited):
+    if _is_action(segment, cited) and not any(fact.source.startswith(TOOL_PREFIX) for fact in cited):
         return "" if any(repeats(segment.text, fact.text) for fact in cited) else "no_tool_event"
     return ""
 
@@ -114,16 +121,28 @@ def repeats(text: str, fact: str) -> bool:
     sentences = _sentences(fact)
     if not said or negations(text) > negations(fact):
         return False
-    for first in range(len(sentences)):
-        words, turned = [], 0
-        for sentence in sentences[first:]:
-            words += content_words(sentence)
-            turned += negations(sentence)
-            if len(words) >= len(said):
-                break
-        if words == said and turned == negations(text):
-            return True
-    return False
+    if not reads_english(text) and _lined(words(text)) not in _lined(words(fact)):
+        return False
+    sought = _lined(said)
+    parts, turned, ends, end = [], [0], {0: 0}, 0
+    for number, sentence in enumerate(sentences, start=1):
+        parts.append("".join(f"{word}\n" for word in content_words(sentence)))
+        turned.append(turned[-1] + negations(sentence))
+        end += len(parts[-1])
+        ends[end] = number
+    whole = "\n" + "".join(parts)
+    # Only what begins and ends where sentences do is compared.
+    return any(
+        (last := ends.get(start + len(sought) - 1)) is not None
+        and whole.startswith(sought, start)
+        and turned[last] - turned[first] == negations(text)
+        for start, first in ends.items()
+    )
+
+
+def _lined(said: Iterable[str]) -> str:
+    """Words one a line, so that a run of words is a part of the text."""
+    return "".join(["\n", *(f"{word}\n" for word in said)])
 
 
 def replaced(text: str, value: Value, literal: str) -> str:
@@ -181,8 +200,12 @@ def _of_values(segment: Segment, wrong: Sequence[Value], texts: Sequence[str]) -
     return Finding(Verdict.CONTRADICTED, "other_value", restored)
 
 
-def _is_action(segment: Segment) -> bool:
-    return segment.kind is SegmentKind.ACTION or segment.claim_kind is ClaimKind.ACTION or commits(segment.text)
+def _is_action(segment: Segment, cited: Sequence[FactRecord]) -> bool:
+    """Whether the claim says that something was or will be done, other than what a cited fact says is the rule."""
+    if segment.kind is SegmentKind.ACTION or segment.claim_kind is ClaimKind.ACTION:
+        return True
+    ruled: frozenset[str] = frozenset().union(*(content_set(fact.text) for fact in cited))
+    return any(not (deed.habitual and deed.stem in ruled) for deed in deeds(segment.text))
 
 
 def _repeated(said: Restated, guidelines: Mapping[str, Guideline]) -> bool:

@@ -6,11 +6,12 @@ claim that is right costs nothing when it repeats its fact, and shares one blind
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from services.verifier.domain import blind, crosscheck, questioning, revision
-from services.verifier.domain.blind import Grounded
-from services.verifier.domain.blueprints import CrossCheck, Edit, edit_blueprint
+from services.verifier.domain.adherence import Judgement, adherence, judgements
+from services.verifier.domain.blind import NO_QUESTION, Grounded
+from services.verifier.domain.blueprints import CrossCheck, Edit, JudgedGuideline, edit_blueprint
 from services.verifier.domain.case import Case
 from services.verifier.domain.claims import Piece, pieces_of, reply_of, verdicts_of
 from services.verifier.domain.gate import reply_complaints
@@ -30,7 +31,7 @@ class Procedure:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._pieces = pieces_of(case.drafted.draft.segments, case.ground)
-        self._judged: tuple[Adherence, ...] | None = None
+        self._judged: dict[str, Judgement] = {}
         self._complaints = self._wrong_with(case.drafted.draft.text)
         self._asked = False
         self._done = False
@@ -60,14 +61,12 @@ class Procedure:
             return self._complaints[0].partition(":")[0]
         if not self.reply:
             return "empty"
-        return "guideline_not_performed" if self._critical(GuidelineVerdict.NOT_PERFORMED) else ""
+        return "guideline_not_performed" if self._critical({GuidelineVerdict.NOT_PERFORMED}) else ""
 
     @property
     def adherence(self) -> tuple[Adherence, ...]:
         """What is known of each guideline that the reply had to perform."""
-        if self._judged is not None:
-            return self._judged
-        return crosscheck.declared_adherence(self._case.guidelines, self._pieces)
+        return adherence(self._case.guidelines, self._judged, self._pieces)
 
     @property
     def leaves(self) -> bool:
@@ -94,16 +93,21 @@ class Procedure:
             self.rounds += 1
             yield from self._mend()
             yield from self._check([piece for piece in self._pieces if piece.open])
-        checks = case.variant is not Variant.OFF
-        if checks and self._judged is None and not self._failing() and self._critical(GuidelineVerdict.UNJUDGED):
+        if case.variant is not Variant.OFF and not self._failing() and self._unsettled():
             yield from self._cross_check([])
         self._complaints = self._wrong_with(self.reply)
         self._done = True
 
-    def _critical(self, verdict: GuidelineVerdict) -> bool:
-        """Whether a guideline of high criticality is judged so."""
+    def _critical(self, verdicts: Collection[GuidelineVerdict]) -> list[str]:
+        """The guidelines of high criticality that are judged so."""
         high = {g.id for g in self._case.guidelines if g.criticality is Criticality.HIGH}
-        return any(found.guideline_id in high and found.verdict is verdict for found in self.adherence)
+        judged = [found for found in self.adherence if found.verdict in verdicts]
+        return [found.guideline_id for found in judged if found.guideline_id in high]
+
+    def _unsettled(self) -> bool:
+        """Whether a guideline of high criticality is yet to be judged by somebody who sees the whole reply."""
+        doubtful = self._critical({GuidelineVerdict.UNJUDGED, GuidelineVerdict.NOT_PERFORMED})
+        return any(name not in self._judged or self._judged[name].masked for name in doubtful)
 
     def verification(self, spent: Spent) -> Verification:
         """The record, whether or not the procedure came to its end; `passed` in it says that the reply may leave."""
@@ -124,9 +128,13 @@ class Procedure:
         if not pieces or self._case.variant is Variant.OFF:
             return
         self._asked = True
-        checked = yield from questioning.check(pieces, self._case, self.reply)
-        self._put([piece for piece, _ in checked])
-        undecided = [(piece, answer) for piece, answer in checked if piece.open]
+        asked = [piece for piece in pieces if not piece.unread]
+        undecided = [(piece, NO_QUESTION) for piece in pieces if piece.unread]
+        if asked:
+            found = yield from questioning.check(asked, self._case, self._pieces)
+            self._put([piece for piece, _ in found.checked])
+            self._judge(found.guidelines, masked=self._case.variant is not Variant.JOINT)
+            undecided += [(piece, answer) for piece, answer in found.checked if piece.open]
         if undecided:
             yield from self._cross_check(undecided)
 
@@ -140,7 +148,7 @@ class Procedure:
             questioning.cross_check(group, guidelines if number == 0 else (), self.reply)
             for number, group in enumerate(groups)
         )
-        self._judged = crosscheck.judged_adherence(guidelines, checked[0], self.reply)
+        self._judge(checked[0].guidelines, masked=False)
         for group, said in zip(groups, checked, strict=True):
             self._put(crosscheck.by_model([piece for piece, _ in group], said, self._facts))
 
@@ -150,8 +158,13 @@ class Procedure:
         if settled:
             self._asked = True
             fresh = [piece.rewritten(piece.segment, piece.correction) for piece in settled]
-            again = yield from questioning.check(fresh, self._case, self.reply)
-            self.calibrated = all(piece.verdict in {Verdict.SUPPORTED, Verdict.UNCHECKED} for piece, _ in again)
+            again = yield from questioning.check(fresh, self._case, self._pieces)
+            self._judge(again.guidelines, masked=self._case.variant is not Variant.JOINT)
+            verdicts = {piece.verdict for piece, _ in again.checked}
+            self.calibrated = verdicts <= {Verdict.SUPPORTED, Verdict.UNCHECKED}
+
+    def _judge(self, said: Sequence[JudgedGuideline], *, masked: bool) -> None:
+        self._judged |= judgements(self._case.guidelines, said, masked=masked)
 
     def _mend(self) -> Asking[None]:
         self._pieces = revision.mended_by_code(self._pieces, self._case.ground)

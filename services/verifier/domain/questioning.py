@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from services.verifier.domain import blind, crosscheck
 from services.verifier.domain.blind import Examination, Grounded
-from services.verifier.domain.blueprints import blind_blueprint, cross_check_blueprint
+from services.verifier.domain.blueprints import JudgedGuideline, blind_blueprint, cross_check_blueprint
 from services.verifier.domain.case import Case
-from services.verifier.domain.claims import Piece
+from services.verifier.domain.claims import Piece, reply_of
 from services.verifier.domain.prompts import blind_prompt, cross_check_prompt
 from shared.arq.blueprint import Blueprint
 from shared.arq.prompt import Prompt
@@ -49,8 +49,22 @@ Asking = Generator[tuple[Query, ...], Sequence[Any], T]
 Checked = list[tuple[Piece, Grounded]]
 
 
-def check(pieces: Sequence[Piece], case: Case, reply: str) -> Asking[Checked]:
-    """Every one of *pieces* with its blind answer, judged by it where code can."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What the blind check found: the pieces that were asked about, each with its answer and judged by it where code can;
+    and what was said of the guidelines, if they were judged.
+    """
+
+    checked: Checked
+    guidelines: tuple[JudgedGuideline, ...] = ()
+
+
+def check(pieces: Sequence[Piece], case: Case, whole: Sequence[Piece]) -> Asking[Found]:
+    """
+    Blind answers on every one of *pieces*. The first call also judges the guidelines, by the reply of the *whole*, in
+    which *pieces* are masked; votes do not, as each of them is cast on one claim alone.
+    """
     risky = [piece for piece in pieces if _is_risky(piece, case)]
     voting = risky if case.playbook.verification.votes and case.variant is not Variant.JOINT else []
     others = [piece for piece in pieces if piece not in voting]
@@ -58,10 +72,16 @@ def check(pieces: Sequence[Piece], case: Case, reply: str) -> Asking[Checked]:
         blind.examine(group, case.drafted.draft.facts, case.drafted.opened.turn.id)
         for group in _groups(others, risky, case.variant)
     ]
-    draft = reply if case.variant is Variant.JOINT else ""
+    draft = reply_of(whole) if case.variant is Variant.JOINT else ""
+    shown = draft or blind.masked(whole, pieces, case.drafted.draft.facts)
     checked: Checked = []
+    guidelines: tuple[JudgedGuideline, ...] = ()
     if examinations:
-        said = yield tuple(_blind_query(examination, draft) for examination in examinations)
+        said = yield tuple(
+            _blind_query(examination, case.guidelines if number == 0 else (), shown, draft)
+            for number, examination in enumerate(examinations)
+        )
+        guidelines = said[0].guidelines
         for examination, answers in zip(examinations, said, strict=True):
             grounded = blind.grounded(examination, answers)
             for piece in examination.pieces:
@@ -69,7 +89,7 @@ def check(pieces: Sequence[Piece], case: Case, reply: str) -> Asking[Checked]:
                 checked.append((_judged(piece, answer, case), answer))
     if voting:
         checked += yield from _vote(voting, case)
-    return checked
+    return Found(checked, guidelines)
 
 
 def cross_check(undecided: Sequence[tuple[Piece, Grounded]], guidelines: Sequence[Guideline], reply: str) -> Query:
@@ -110,7 +130,7 @@ def _vote(pieces: Sequence[Piece], case: Case) -> Asking[Checked]:
             for piece in waiting
             for step in range(AHEAD_BY)
         ]
-        said = yield tuple(_blind_query(examination, "", VOTE_TEMPERATURE) for examination in examinations)
+        said = yield tuple(_blind_query(examination, temperature=VOTE_TEMPERATURE) for examination in examinations)
         for examination, answers in zip(examinations, said, strict=True):
             [piece] = examination.pieces
             answer = blind.grounded(examination, answers)[piece.position]
@@ -157,12 +177,19 @@ def _is_risky(piece: Piece, case: Case) -> bool:
     return kind in case.playbook.verification.risky_kinds
 
 
-def _blind_query(examination: Examination, draft: str, temperature: float | None = None) -> Query:
+def _blind_query(
+    examination: Examination,
+    guidelines: Sequence[Guideline] = (),
+    reply: str = "",
+    draft: str = "",
+    temperature: float | None = None,
+) -> Query:
+    facts, wordings = [fact.text for fact in examination.facts], [_wording(guideline) for guideline in guidelines]
     return Query(
         "verify",
-        blind_blueprint(len(examination.questions), len(examination.facts)),
-        blind_prompt([fact.text for fact in examination.facts], examination.questions, draft),
-        lambda said: blind.complaint(examination, said),
+        blind_blueprint(len(examination.questions), len(facts), len(wordings)),
+        blind_prompt(facts, examination.questions, wordings, reply, draft),
+        lambda said: blind.complaint(examination, said, len(wordings)),
         temperature,
     )
 

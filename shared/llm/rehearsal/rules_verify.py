@@ -4,7 +4,8 @@ words and numbers, and writes failing segments anew by repeating a fact.
 
 Data sections that it reads: `facts` ({id, text}), `questions` ({question, text}), `claims` ({claim, text, question,
 answer, quote}), `guidelines` ({guideline, text}), `reply` (`text`), `segments` ({segment, text, verified}). In
-`verifier_miss_rate` of all cases it takes a claim that it found wrong for supported.
+`verifier_miss_rate` of all cases it takes a claim that it found wrong for supported; in `verifier_false_alarm_rate` it
+does not find the fact that answers a question.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,17 +26,17 @@ _FRAME: Final = frozenset(terms("what do the facts say about this matter"))
 
 
 def blind_answers(situation: Situation) -> dict[str, Any]:
-    """The answer to `blind_answers_v1`."""
+    """The answer to `blind_answers_v2`."""
     facts = situation.sections.get("facts", [])
-    return {"answers": [_answer(entry, facts) for entry in situation.sections.get("questions", [])]}
+    answers = [_answer(situation, entry, facts) for entry in situation.sections.get("questions", [])]
+    return {"answers": answers, "guidelines": _guidelines(situation)}
 
 
 def cross_check(situation: Situation) -> dict[str, Any]:
-    """The answer to `cross_check_v1`."""
-    reply = situation.sections.get("reply", {}).get("text", "")
+    """The answer to `cross_check_v2`."""
     return {
         "claims": [_compare(situation, claim) for claim in situation.sections.get("claims", [])],
-        "guidelines": [_adherence(entry, reply) for entry in situation.sections.get("guidelines", [])],
+        "guidelines": _guidelines(situation),
     }
 
 
@@ -45,11 +46,16 @@ def edit_segments(situation: Situation) -> dict[str, Any]:
     return {"segments": [_rewrite(entry, facts) for entry in situation.sections.get("segments", [])]}
 
 
-def _answer(entry: Mapping[str, str], facts: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _guidelines(situation: Situation) -> list[dict[str, Any]]:
+    reply = situation.sections.get("reply", {}).get("text", "")
+    return [_adherence(entry, reply) for entry in situation.sections.get("guidelines", [])]
+
+
+def _answer(situation: Situation, entry: Mapping[str, str], facts: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     asked = set(terms(entry["text"])) - _FRAME
     shares = [(overlap(asked, terms(fact["text"])), fact) for fact in facts]
     share, fact = max(shares, key=lambda scored: scored[0], default=(0.0, {}))
-    if share < ANSWERED_SHARE_MIN:
+    if share < ANSWERED_SHARE_MIN or situation.chance(situation.settings.verifier_false_alarm_rate):
         return {
             "question": entry["question"],
             "fact": NO_FACT,
@@ -108,7 +114,7 @@ def _rewrite(entry: Mapping[str, str], facts: Sequence[Mapping[str, str]]) -> di
 
 
 RULES: Final[Mapping[str, Rule]] = {
-    "blind_answers_v1": blind_answers,
-    "cross_check_v1": cross_check,
+    "blind_answers_v2": blind_answers,
+    "cross_check_v2": cross_check,
     "edit_segments_v1": edit_segments,
 }

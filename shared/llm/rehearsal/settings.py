@@ -14,7 +14,8 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 class RehearsalSettings(Section):
     """
     How the stand-in behaves. Rates are shares of requests (`error_rate`, `malformed_rate`), of the claims it makes
-    (`hallucination_rate`) and of the mistakes it is shown (`verifier_miss_rate`).
+    (`hallucination_rate`) of the mistakes it is shown (`verifier_miss_rate`) and of the questions that it could answer
+    (`verifier_false_alarm_rate`).
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -31,6 +32,8 @@ class RehearsalSettings(Section):
     """Of its claims that say something else than their source."""
     verifier_miss_rate: Rate = 0.0
     """Of the mistakes shown to it that it takes for right."""
+    verifier_false_alarm_rate: Rate = 0.0
+    """Of the questions that the facts answer, those to which it says that they do not."""
     seed: int = 0
     """The same seed and requests give the same answers, errors and mistakes."""
     retry_after_seconds: float = Field(default=0.1, ge=0)

@@ -140,11 +140,15 @@ def verifying(playbook, drafted):
 
 @pytest.fixture
 def answers():
-    """A line of a script that answers every blind question by the given (fact number, quote, answer), as asked."""
+    """
+    A line of a script that answers every blind question by the given (fact number, quote, answer), as asked, and judges
+    every guideline by the *evidence* and *verdict*.
+    """
 
-    def line(*given):
+    def line(*given, evidence="", verdict="not_applicable"):
         def say(request):
-            asked = parse(request.messages[1].content)["questions"]
+            sections = parse(request.messages[1].content)
+            asked = sections["questions"]
             said = []
             for place, question in enumerate(asked):
                 fact, quote, answer = given[place % len(given)] if not callable(given[0]) else given[0](question)
@@ -158,7 +162,11 @@ def answers():
                         "status": status,
                     }
                 )
-            return {"answers": said}
+            judged = [
+                {"guideline": one["guideline"], "evidence": evidence, "verdict": verdict}
+                for one in sections["guidelines"]
+            ]
+            return {"answers": said, "guidelines": judged}
 
         return say
 

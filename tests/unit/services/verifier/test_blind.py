@@ -100,8 +100,8 @@ def said(**changes):
 )
 def test_an_answer_counts_only_if_its_quote_stands_in_the_fact_that_it_names(answer, grounded):
     examination = examined(claim("It costs 4.50 euros.", QUESTION))
-    answers = BlindAnswers.model_validate({"answers": [answer]})
-    assert blind.complaint(examination, answers) is None
+    answers = BlindAnswers.model_validate({"answers": [answer], "guidelines": []})
+    assert blind.complaint(examination, answers, 0) is None
     assert blind.grounded(examination, answers) == {1: grounded}
 
 
@@ -110,7 +110,7 @@ def test_an_answer_counts_only_if_its_quote_stands_in_the_fact_that_it_names(ans
 )
 def test_answers_that_do_not_fit_the_questions_are_complained_of(wrong):
     examination = examined(claim("It costs 4.50 euros."))
-    assert blind.complaint(examination, BlindAnswers.model_validate({"answers": wrong}))
+    assert blind.complaint(examination, BlindAnswers.model_validate({"answers": wrong, "guidelines": []}), 0)
 
 
 def test_the_neutral_question_uses_only_words_of_the_facts():

@@ -8,8 +8,7 @@ from services.verifier.domain.blueprints import CrossCheck
 from services.verifier.domain.claims import pieces_of
 from services.verifier.domain.gate import Ground
 from shared.events.claims import Judge, Verdict
-from shared.events.turns import FactRecord, GuidelineVerdict, Segment
-from shared.playbook.model import Guideline
+from shared.events.turns import FactRecord, Segment
 
 FACT = FactRecord(
     id="fee", text="The current account costs 4.50 euros a month and is kept in euros.", source="playbook"
@@ -29,7 +28,7 @@ def answered(quote, answer="", status="answered"):
 @pytest.mark.parametrize(
     ("text", "answer", "verdict", "reason"),
     [
-        ("You pay 4.50 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "supported", "value_answered"),
+        ("You pay 4.50 monthly.", answered("costs 4.50 euros a month", "€4.50"), "supported", "words_stand_in_quote"),
         ("You pay 4.50 euros and get a dog.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
         ("You always get 4.50 euros.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
         ("You pay 4.50 to 4.50 euros monthly.", answered("costs 4.50 euros a month", "€4.50"), "unchecked", ""),
@@ -92,14 +91,22 @@ def test_every_claim_and_guideline_is_to_be_judged_once():
     assert crosscheck.complaint(checked("supported", guidelines=[("x", "partly")]), 1, 0).startswith("guidelines")
 
 
-def test_performed_counts_only_with_evidence_in_the_reply():
-    asked = [Guideline(id=name, condition="any", action="act") for name in ("a", "b", "c")]
-    said = checked(guidelines=[("4.50 euros", "performed"), ("made up", "performed"), ("", "not_performed")])
-    found = crosscheck.judged_adherence(asked, said, "It costs 4.50 euros.")
-    assert [adherence.verdict for adherence in found] == [
-        GuidelineVerdict.PERFORMED,
-        GuidelineVerdict.UNJUDGED,
-        GuidelineVerdict.NOT_PERFORMED,
-    ]
-    unjudged = crosscheck.declared_adherence(asked, [piece("The account is cheap.")])
-    assert {adherence.verdict for adherence in unjudged} == {GuidelineVerdict.UNJUDGED}
+SWAPS = {
+    "another product": ("An instant transfer takes 10 seconds.", "An international transfer takes 10 seconds."),
+    "two products the other way round": (
+        "Glass is covered in the plan Comfort and not in the plan Basic.",
+        "Glass is covered in the plan Basic and not in the plan Comfort.",
+    ),
+    "the condition left out": (
+        "A booking cancelled within 48 hours of purchase is refunded in full.",
+        "A booking is refunded in full.",
+    ),
+    "an attribute left out": ("Unused goods can be returned by the label.", "Goods can be returned by the label."),
+    "values the other way round": ("It takes 3 to 5 days.", "It takes 5 to 3 days."),
+}
+
+
+@pytest.mark.parametrize(("fact", "text"), SWAPS.values(), ids=SWAPS)
+def test_code_takes_nothing_for_supported_that_says_more_less_or_in_another_order(fact, text):
+    judged = crosscheck.by_code(piece(text), Grounded("What?", "answered", fact, fact, fact))
+    assert judged.verdict is Verdict.UNCHECKED

@@ -119,7 +119,7 @@ def test_a_claim_with_a_forbidden_phrase_is_refused_even_if_a_fact_says_it():
         (SegmentKind.QUESTION, "Do you want to pay 12 euros for it?", False),
         (SegmentKind.QUESTION, "Would you like the 99 euros account?", True),
         (SegmentKind.QUESTION, "Your account is the best.", True),
-        (SegmentKind.QUESTION, "何かお手伝いできますか\uff1f", False),
+        (SegmentKind.QUESTION, "何かお手伝いできますか\uff1f", True),
         (SegmentKind.OTHER, "Anything", True),
         (
             SegmentKind.SOCIAL,
@@ -201,3 +201,19 @@ def test_hostile_repetition_is_read_in_one_pass(unit):
     text = unit * 50_000
     assert judge(claim(text, "fee"), ground()).verdict is not Verdict.SUPPORTED
     asserts(claim(text, kind=SegmentKind.SOCIAL), ground())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("We refund the fee within 5 days.", "wording"),
+        ("We have refunded the fee.", "no_tool_event"),
+        ("We will refund the fee within 5 days.", "no_tool_event"),
+        ("I refund the fee within 5 days.", "no_tool_event"),
+        ("We cancel the fee within 5 days.", "no_tool_event"),
+    ],
+)
+def test_what_is_done_as_a_rule_may_rest_on_a_fact_that_says_so(text, reason):
+    fact = FactRecord(id="rule", text="Fees are refunded within 5 days.", source="playbook")
+    found = judge(Segment(kind="claim", text=text, fact_ids=("rule",)), Ground({"rule": fact}, frozenset(), ""))
+    assert found.reason == reason

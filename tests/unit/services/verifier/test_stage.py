@@ -206,7 +206,7 @@ async def test_a_share_of_settled_drafts_is_asked_all_the_same_and_code_keeps_it
     [
         ("garbage", "verify_not_json"),
         ("", "verify_empty"),
-        ({"answers": []}, "verify_check"),
+        ({"answers": [], "guidelines": []}, "verify_check"),
         ({"answers": "yes"}, "verify_schema"),
         (ModelRefused("bad_request", "no"), "model_bad_request"),
     ],
@@ -229,12 +229,18 @@ async def test_a_verifier_that_answers_too_late_lets_nothing_out(verifying, clai
     assert (finished.result, finished.reason) == (FinishResult.FAILED, "model_timeout")
 
 
+def performed(request):
+    asked = request.messages[1].content.count('"guideline":"G')
+    return [{"guideline": f"G{n}", "evidence": "euros", "verdict": "performed"} for n in range(1, 1 + asked)]
+
+
 AGREE = {
     "verify": lambda request: {
         "answers": [
             {"question": f"Q{n}", "fact": "F1", "quote": FEE, "answer": "Yes, exactly.", "status": "answered"}
             for n in range(1, 1 + request.messages[1].content.count('"question":"Q'))
-        ]
+        ],
+        "guidelines": performed(request),
     },
     "cross_check": lambda request: cross(*["supported"] * request.messages[1].content.count('"claim":"C')),
     "edit": edit("You will get a holiday in the Bahamas, and 9 euros a month."),
