@@ -12,8 +12,8 @@ from typing import Any
 
 from shared.errors import Invalid
 from shared.events import topics
-from shared.events.codec import decode
-from shared.events.turns import Turn
+from shared.events.codec import Headers, decode
+from shared.events.turns import Turn, TurnFinished
 from shared.llm.base import Request
 from shared.stage.base import Output, Record
 from shared.stage.ports import Committed, Position
@@ -76,6 +76,7 @@ class Watcher:
         self._dead: set[tuple[str, int, int]] = set()
         self._known: defaultdict[str, dict[tuple[str, str], tuple[int, int]]] = defaultdict(dict)
         self._turns: dict[str, Turn] = {}
+        self._works: dict[Headers, Work] = {}
         self._partitions: dict[str, int] = {}
         self._settled: dict[tuple[str, Position], int] = {}
         self._acknowledged: defaultdict[tuple[str, int], set[Work]] = defaultdict(set)
@@ -96,10 +97,13 @@ class Watcher:
         self._check_tenants(record)
         if record.topic == topics.DEAD_LETTERS:
             self._dead.add(origin(record))
-        if record.topic in _WRITTEN_BY_STAGES and process != WORLD:
-            self._note_product(record, process)
+        if record.topic not in _INPUTS and record.topic not in _WRITTEN_BY_STAGES:
+            return
+        turn = _turn(record)
+        if turn is not None and process != WORLD and record.topic in _WRITTEN_BY_STAGES:
+            self._note_product(record, (_service(process), turn.id, turn.leg), process)
         if record.topic in _INPUTS:
-            self._note_input(record)
+            self._note_input(record, turn)
 
     def fetched(self, records: Iterable[Record], process: str) -> None:
         """*process* has *records*: from now on it knows of the turns that they open."""
@@ -123,7 +127,7 @@ class Watcher:
         process = client.process
         for output in outputs:
             if output.topic in _WRITTEN_BY_STAGES:
-                self._acknowledged[process, partition].add(_work(output))
+                self._acknowledged[process, partition].add(self._works[output.headers])
 
     def commits(self, client: Any, progress: Mapping[Position, Committed]) -> None:
         """A process is about to commit *progress*: all that is done by now must be part of it."""
@@ -175,13 +179,11 @@ class Watcher:
                     if other != tenant and canary(other).encode() in value:
                         self.blame("I4", f"{_shown(record)} of {tenant} holds words of {other}")
 
-    def _note_input(self, record: Record) -> None:
-        try:
-            event = decode(topics.TOPICS[record.topic].types, record.key, record.headers, record.value)
-        except Invalid:
+    def _note_input(self, record: Record, turn: Turn | None) -> None:
+        if turn is None:
             self._inputs[_place(record)] = None
             return
-        key, turn = record.key or b"", turn_of(event.data)
+        key = record.key or b""
         self._inputs[_place(record)] = (key, turn)
         self._copies[record.topic, turn.id, turn.leg] += 1
         if record.topic == topics.TURNS_OPENED:
@@ -189,8 +191,8 @@ class Watcher:
             self._partitions[turn.id] = record.partition
             self._newest[key] = max(self._newest.get(key, (0, 0)), (turn.epoch, turn.leg))
 
-    def _note_product(self, record: Record, process: str) -> None:
-        work = _work(record)
+    def _note_product(self, record: Record, work: Work, process: str) -> None:
+        self._works[record.headers] = work
         if work in self._produced:
             self.repeated += 1
         self._produced.setdefault(work, process)
@@ -237,11 +239,13 @@ def origin(letter: Record) -> tuple[str, int, int]:
     return topic, int(partition), int(offset)
 
 
-def _work(record: Record | Output) -> Work:
-    event = decode(topics.TOPICS[record.topic].types, record.key, record.headers, record.value)
-    body = event.data
-    turn = getattr(body, "turn", None) or body.opened.turn
-    return event.source.rpartition("/")[2], turn.id, turn.leg
+def _turn(record: Record) -> Turn | None:
+    """The turn that *record* is about; none where nobody can read it."""
+    try:
+        event = decode(topics.TOPICS[record.topic].types, record.key, record.headers, record.value)
+    except Invalid:
+        return None
+    return event.data.turn if isinstance(event.data, TurnFinished) else turn_of(event.data)
 
 
 def _input_of(work: Work) -> tuple[str, str, int]:
