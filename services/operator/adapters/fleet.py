@@ -38,6 +38,8 @@ class Member:
                 sys.executable,
                 "-P",  # the folder that the operator stands in may hold packages of our names
                 "-m",
+                "services.operator.bound",
+                str(os.getpid()),
                 self.module,
                 *self.arguments,
                 env={**os.environ, **self.environ},

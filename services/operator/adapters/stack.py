@@ -137,6 +137,7 @@ async def _broker(
     nodes = LocalKafka(
         nodes=count, data=plan.folder / "kafka", port_base=free_port_base(count), overrides=plan.broker_settings
     )
+    await aids.start("kafka-guard", "services.operator.kafka_guard", str(plan.folder / "kafka"))
     stack.push_async_callback(asyncio.to_thread, nodes.down)
     await asyncio.to_thread(nodes.up)
     return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes
