@@ -34,6 +34,7 @@ SECTIONS = frozenset(
         "verifier",
         "observer",
         "operator",
+        "heartbeat",
     },
 )
 

@@ -10,6 +10,7 @@ from services.operator.commands import (
     demo,
     evaluate,
     feed,
+    heartbeat,
     kafka,
     lab,
     playbook,
@@ -39,6 +40,7 @@ app.add_typer(playbook.app, name="playbook")
 app.command("say")(say.command)
 app.command("feed")(feed.command)
 app.command("tail")(tail.command)
+app.command("heartbeat")(heartbeat.command)
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")

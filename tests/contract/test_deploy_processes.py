@@ -105,14 +105,17 @@ def holdfast_commands():
     )
     job = only(K8S / "base/topics.yaml", "Job")
     yield pytest.param(job["spec"]["template"]["spec"]["containers"][0]["command"][1:], id="k8s-topics")
+    heartbeat = only(K8S / "components/heartbeat/heartbeat.yaml", "Deployment")
+    yield pytest.param(heartbeat["spec"]["template"]["spec"]["containers"][0]["command"][1:], id="k8s-heartbeat")
 
 
 @pytest.mark.parametrize("arguments", list(holdfast_commands()))
 def test_every_job_calls_a_command_that_holdfast_has(arguments):
-    names = {group.name: group.typer_instance for group in holdfast.registered_groups}
-    commands = {command.name or command.callback.__name__ for command in names[arguments[0]].registered_commands}
+    groups = {group.name: group.typer_instance for group in holdfast.registered_groups}
+    inside = groups[arguments[0]] if arguments[0] in groups else holdfast
+    commands = {command.name or command.callback.__name__ for command in inside.registered_commands}
 
-    assert arguments[1] in commands
+    assert arguments[-1 if inside is holdfast else 1] in commands
 
 
 def test_the_sample_playbook_lies_where_the_image_has_it(compose):
@@ -314,7 +317,7 @@ def test_the_broker_is_the_one_that_the_tests_run_on(compose):
 def test_whatever_runs_our_image_is_hardened_and_says_how_it_is_built(compose):
     ours = [held for held in compose["services"].values() if held["image"].startswith("holdfast:")]
 
-    assert len(ours) == 9
+    assert len(ours) == 10
     for held in ours:
         assert held["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
         assert held["read_only"] is True

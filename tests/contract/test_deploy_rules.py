@@ -89,6 +89,6 @@ def test_every_service_is_scraped_under_its_own_name():
     [job] = yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]
     [discovery] = job["dns_sd_configs"]
 
-    assert set(discovery["names"]) == SERVICES
+    assert set(discovery["names"]) == SERVICES | {"heartbeat"}
     assert discovery["port"] == 9464
     assert job["relabel_configs"] == [{"source_labels": ["__meta_dns_name"], "target_label": "job"}]

@@ -68,6 +68,11 @@ class TopicReader:
         read = (self._seen(record) for records in fetched.values() for record in records)
         return [seen for seen in read if seen is not None]
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions are read, of all topics together."""
+        return len(self._consumer.assignment())
+
     async def behind(self) -> int:
         """How many offsets lie between what was read and what a read_committed reader may read now."""
         partitions = self._consumer.assignment()
