@@ -60,18 +60,18 @@ ROWS = (
         "broker-kill",
         "kill -9 of one of three brokers every 30 s",
         kill_brokers,
-        needs_kafka=True,
+        exact=False,
     ),
     Row(
         "broker-pause",
         "SIGSTOP of a broker for 20 s",
         pause_brokers,
-        needs_kafka=True,
+        exact=False,
     ),
     Row(
         "broker-disk-full",
         "a broker cannot write any more",
         fill_disk,
-        needs_kafka=True,
+        exact=False,
     ),
 )

@@ -147,5 +147,5 @@ ROWS = (
     Row("hot-key", "half of all in one conversation", load=post.hot_key),
     Row("hot-tenant", "one tenant sends ten times as much", load=post.hot_tenant, judge=latency_of_the_others),
     Row("playbook-change", "a new version every 4 s, and a faulty one", change_playbooks, judge=versions_are_named),
-    Row("replay", "the stages' groups set back to the beginning", judge=replay_everything, kills=True),
+    Row("replay", "the stages' groups set back to the beginning", judge=replay_everything, exact=False),
 )

@@ -78,9 +78,9 @@ class Row:
     One fault.
 
     `disturb` acts while `load` is published and ends soon after it. `judge` looks at what is particular to the row,
-    once all is drained. `environ` goes to every service, `broker` to Apache Kafka's configuration. `kills` says that
-    processes die, so that their counters begin anew; `expires` that turns may pass their deadline; `needs_kafka` that
-    it acts on Apache Kafka's own processes.
+    once all is drained. `environ` goes to every service, `broker` to Apache Kafka's configuration. `exact` says that
+    the services' counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that
+    turns may pass their deadline.
     """
 
     name: str
@@ -90,11 +90,5 @@ class Row:
     judge: Judgement = nothing
     environ: Mapping[str, str] = field(default_factory=dict)
     broker: Mapping[str, str] = field(default_factory=dict)
-    kills: bool = False
+    exact: bool = True
     expires: bool = False
-    needs_kafka: bool = False
-
-    @property
-    def exact(self) -> bool:
-        """Whether the services' counters must agree with the topics: nothing was done twice, and nobody died."""
-        return not (self.kills or self.needs_kafka)
