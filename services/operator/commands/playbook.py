@@ -10,36 +10,23 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from services.operator import tables
 from services.operator.adapters.playbooks import known_playbooks, publish_playbook
+from services.operator.commands import playbook_check
+from services.operator.review import telling
 from services.operator.settings import OperatorSettings
-from shared.playbook.finding import Finding, PlaybookError, Severity
+from shared.playbook.finding import PlaybookError
 from shared.playbook.loading import Loaded, load
 from shared.playbook.schema import json_schema
 from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Check, publish and list playbooks.")
-STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 File = Annotated[Path, typer.Argument(help="a playbook, in YAML")]
 
 
-@app.command()
-def check(file: File) -> None:
-    """
-    Say what is wrong with a playbook: file, line, reason and remedy for each finding.
-
-    Exits with 1 if an error refuses it; warnings and notes leave it usable.
-    """
-    console = Console()
-    loaded = _loaded(console, file)
-    playbook = loaded.playbook
-    console.print(
-        f"[green]{escape(str(file))} is usable[/]: agent {playbook.agent}, {len(playbook.guidelines)} guidelines, "
-        f"{len(playbook.facts)} facts, {len(loaded.findings)} remarks",
-    )
+app.command("check")(playbook_check.command)
 
 
 @app.command()
@@ -85,14 +72,7 @@ def _loaded(console: Console, file: Path) -> Loaded:
     try:
         loaded = load(file)
     except PlaybookError as error:
-        _show(console, list(error.findings))
+        telling.show(console, error.findings)
         raise typer.Exit(1) from None
-    _show(console, list(loaded.findings))
+    telling.show(console, loaded.findings)
     return loaded
-
-
-def _show(console: Console, findings: list[Finding]) -> None:
-    for finding in findings:
-        style = STYLE[finding.severity]
-        console.print(f"[bold]{escape(finding.place)}[/]: [{style}]{finding.severity}[/]: {escape(finding.reason)}")
-        console.print(f"    {escape(finding.remedy)} [dim]({finding.rule})[/]")

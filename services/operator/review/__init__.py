@@ -1,0 +1,3 @@
+"""
+What a reviewer would say of a playbook: findings that refuse nothing, for its authors alone.
+"""
