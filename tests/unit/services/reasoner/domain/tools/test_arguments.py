@@ -1,0 +1,126 @@
+"""Arguments: what code makes of the values that a model gives."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.reasoner.domain.tools.arguments import Said, arguments, typed
+from shared.playbook.tools import HttpCall, Parameter, Tool
+
+
+def tool(**parameter):
+    needed = Parameter.model_validate({"name": "value"} | parameter)
+    return Tool(id="tool", description="A tool", parameters=(needed,), http=HttpCall(url="https://x.example"))
+
+
+def said(value, status="given", evidence=""):
+    return {"value": {"evidence": evidence, "value": value, "status": status}}
+
+
+def told(found):
+    return found.values.get("value"), [(p.problem, p.value) for p in found.problems]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "wanted"),
+    [
+        ({"type": "string"}, "  Berlin ", "Berlin"),
+        ({"type": "string"}, "x" * 1_001, None),
+        ({"type": "integer"}, 7, 7),
+        ({"type": "integer"}, True, None),
+        ({"type": "number"}, 7.5, 7.5),
+        ({"type": "number"}, 7.0, 7),
+        ({"type": "boolean"}, False, False),
+        ({"type": "boolean"}, "yes", None),
+        ({"type": "date"}, "2026-02-28", "2026-02-28"),
+        ({"type": "date"}, "2026-02-30", None),
+        ({"type": "date"}, "tomorrow", None),
+        ({"type": "datetime"}, "2026-02-28T10:30", "2026-02-28T10:30:00"),
+        ({"type": "datetime"}, "10:30", None),
+        ({"choices": ["Economy", "First"]}, "first", "First"),
+        ({"choices": ["Economy", "First"]}, "second", None),
+        ({"type": "integer", "choices": ["1", "2"]}, 2, 2),
+        ({"type": "integer", "choices": ["1", "2"]}, 3, None),
+        ({"pattern": "[0-9]{4}"}, "1234", "1234"),
+        ({"pattern": "[0-9]{4}"}, "12345", None),
+        ({"type": "date", "pattern": "2026-.*"}, "2025-01-01", None),
+    ],
+)
+def test_a_value_is_of_its_type_and_among_what_is_allowed(parameter, value, wanted):
+    found = typed(Parameter.model_validate({"name": "value"} | parameter), value)
+    assert (found, type(found)) == (wanted, type(wanted))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "given_", "wanted"),
+    [
+        ({}, said("", "given"), (None, [("missing", "")])),
+        ({}, said("x", "missing"), (None, [("missing", "")])),
+        ({"required": False}, said("", "missing"), (None, [])),
+        ({"default": "slow"}, said("", "missing"), ("slow", [])),
+        ({"default": 0, "type": "integer"}, said(0, "missing"), (0, [])),
+        ({"pattern": "[0-9]{4}"}, said("12"), (None, [("invalid", "12")])),
+        ({"pattern": "[0-9]{4}", "required": False}, said("12"), (None, [("invalid", "12")])),
+        ({"type": "date"}, said("", "invalid", "the 40th"), (None, [("invalid", "the 40th")])),
+    ],
+)
+def test_what_is_missing_and_what_does_not_fit_is_found(parameter, given_, wanted):
+    assert told(arguments(tool(**parameter), given_, Said(("Nothing of it",)))) == wanted
+
+
+FROM_CUSTOMER = [
+    # type, value, evidence, the customer's words, whether it stands
+    ({}, "4711", "4711", "My account is 4711.", True),
+    ({}, "47 11", "", "My account is 4711", True),
+    ({}, "4711", "4711", "My account is 47 11", True),
+    ({}, "4711", "4711", "My account is another", False),
+    ({}, "ana", "banana", "I like banana", False),
+    ({}, "Anna Berg", "", "it's anna  berg here", True),
+    ({"type": "number"}, 50.0, "", "Send 50 euros", True),
+    ({"type": "number"}, 1200.0, "", "Send 1,200 euros", True),
+    ({"type": "number"}, 1200.5, "", "Send 1.200,50 euros", True),
+    ({"type": "number"}, 5.0, "", "Send 50 euros", False),
+    ({"type": "integer"}, 2, "two", "two tickets please", True),
+    ({"type": "integer"}, 2, "two", "some tickets please", False),
+    ({"type": "integer"}, 3, "2", "2 tickets", False),
+    ({"type": "date"}, "2026-03-02", "tomorrow", "tomorrow, please", True),
+    ({"type": "date"}, "2026-03-02", "tomorrow", "next week, please", False),
+    ({"type": "date"}, "2026-03-02", "", "on 2026-03-02", True),
+    ({"type": "boolean"}, True, "yes", "Yes, please", True),
+    ({"type": "boolean"}, True, "", "Yes, please", False),
+    ({"choices": ["fast", "slow"]}, "fast", "as quickly as you can", "as quickly as you can!", True),
+    ({"choices": ["fast", "slow"]}, "fast", "express", "I do not mind", False),
+]
+
+
+@pytest.mark.parametrize(("parameter", "value", "evidence", "words", "stands"), FROM_CUSTOMER)
+def test_a_value_from_the_customer_stands_in_the_customers_words(parameter, value, evidence, words, stands):
+    found = arguments(tool(source="customer", **parameter), said(value, evidence=evidence), Said((words,)))
+    assert (found.values != {}) is stands
+    assert [p.problem for p in found.problems] == ([] if stands else ["missing"])
+
+
+def test_a_variable_counts_as_the_customers_word_and_a_tools_answer_does_not():
+    asked, planted = tool(source="customer"), said("4711", evidence="4711")
+    assert arguments(asked, planted, Said((), variables=("4711",))).values == {"value": "4711"}
+    assert arguments(asked, planted, Said((), context=("4711",))).values == {}
+
+
+def test_a_value_from_the_context_is_not_taken_from_the_customer():
+    asked, planted = tool(source="context"), said("gold", evidence="gold")
+    assert arguments(asked, planted, Said(("I am gold",))).values == {}
+    assert arguments(asked, planted, Said((), context=('{"tier":"gold"}',))).values == {"value": "gold"}
+    assert arguments(asked, planted, Said((), variables=("gold",))).values == {"value": "gold"}
+
+
+@given(st.text(max_size=80), st.sampled_from(["customer", "context"]))
+def test_what_nobody_said_is_never_an_argument(value, source):
+    found = arguments(tool(source=source), said(value, evidence=value), Said(("",), ("",), ("",)))
+    assert found.values == {}
+
+
+@given(st.integers(0, 10**9))
+def test_a_number_is_found_however_its_thousands_are_written(number):
+    for words in (f"{number}", f"{number:,}", f"{number:,}".replace(",", "."), f"pay {number:,}.50"):
+        found = arguments(tool(source="customer", type="number"), said(float(number)), Said((words,)))
+        assert found.values == ({"value": number} if ".50" not in words else {})
