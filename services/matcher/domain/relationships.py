@@ -5,7 +5,7 @@ costs what its matches have, not what the playbook has.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from shared.playbook.model import Relationship, RelationshipKind
@@ -26,10 +26,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A dependency: at least one of `targets`; `any_of` tells a declared alternative from a single target."""
+    """
+    A dependency: at least one of `targets`; `any_of` tells a declared alternative from a single target. `names` are the
+    targets where all are guidelines, else empty.
+    """
 
     targets: tuple[Reference, ...]
     any_of: bool
+    names: frozenset[str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Know the names."""
+        plain = all(target.kind is ReferenceKind.GUIDELINE for target in self.targets)
+        object.__setattr__(self, "names", frozenset(target.name for target in self.targets if plain))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +67,11 @@ class Graph:
     """
     Relationships by guideline id.
 
+    * `steps`: the journey of each guideline that is a step.
     * `members`: who bears a tag; `counted`: which of a guideline's tags relationships speak of.
     * `needs`: what a guideline depends on, by itself, its tags and its journey.
-    * `dependents`: who depends on a guideline, a tag or a journey.
+    * `dependents`: who depends on a guideline, a tag or a journey, by its reference as text (a hash of `Reference` costs
+      ten of a text's).
     * `rivals`: whose presence drops a guideline, by itself, its tags and its journey.
     * `tag_rivals`: the rivals of a tag's members: a priority of the tag is theirs, too, when no member is present.
     * `journey_rivals`: whose presence drops a journey.
@@ -68,10 +79,11 @@ class Graph:
     """
 
     nodes: Mapping[str, Node]
+    steps: Mapping[str, str]
     members: Mapping[str, tuple[str, ...]]
     counted: Mapping[str, tuple[str, ...]]
     needs: Mapping[str, Needs]
-    dependents: Mapping[Reference, tuple[str, ...]]
+    dependents: Mapping[str, tuple[str, ...]]
     rivals: Mapping[str, Rivals]
     tag_rivals: Mapping[str, tuple[Reference, ...]]
     journey_rivals: Mapping[str, tuple[Reference, ...]]
@@ -94,6 +106,7 @@ def graph_of(nodes: Iterable[Node], relationships: Iterable[Relationship]) -> Gr
     spoken_of = _tags_of(needs, rivals, edges)
     return Graph(
         nodes=by_id,
+        steps={node.id: node.journey for node in by_id.values() if node.journey},
         members={tag: tuple(ids) for tag, ids in members.items()},
         counted=_counted(by_id.values(), spoken_of),
         needs={name: _needs(values) for name, values in needs.items()},
@@ -191,12 +204,12 @@ def _rivals(values: Iterable[Reference], name: str) -> Rivals:
     return Rivals(guidelines - {name}, tuple(value for value in values if value.kind is not _GUIDELINE))
 
 
-def _dependents(needs: Mapping[str, tuple[Need, ...]]) -> dict[Reference, tuple[str, ...]]:
-    found: dict[Reference, dict[str, None]] = defaultdict(dict)
+def _dependents(needs: Mapping[str, tuple[Need, ...]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = defaultdict(dict)
     for name, alternatives in needs.items():
         for need in alternatives:
             for target in need.targets:
-                found[_key(target)][name] = None
+                found[str(_key(target))][name] = None
     return {key: tuple(names) for key, names in found.items()}
 
 

@@ -77,7 +77,7 @@ class _State:
     entailed: dict[str, str] = field(default_factory=dict)
     outranked: dict[str, Decision] = field(default_factory=dict)
     journeys_outranked: dict[str, Decision] = field(default_factory=dict)
-    unmet: dict[str, list[Decision]] = field(default_factory=dict)
+    unmet: dict[str, Needs] = field(default_factory=dict)
 
     @property
     def progress(self) -> tuple[int, int, int]:
@@ -98,7 +98,7 @@ class _State:
         for name, decision in self.outranked.items():
             found.setdefault(name, []).append(decision)
         for name, unmet in self.unmet.items():
-            found.setdefault(name, []).extend(unmet)
+            found.setdefault(name, []).extend(map(_unmet, unmet.all()))
         for name, decision in self.journeys_outranked.items():
             found[str(Reference(ReferenceKind.JOURNEY, name))] = [decision]
         return {name: tuple(decisions) for name, decisions in found.items()}
@@ -113,12 +113,24 @@ class _Census:
         self.journeys = frozenset(journeys)
         counted = graph.counted
         self.tags = Counter(tag for name in self.present & counted.keys() for tag in counted[name])
-        self.steps = Counter(journey for name in self.present if (journey := graph.nodes[name].journey))
+        self.steps = Counter(graph.steps[name] for name in self.present & graph.steps.keys())
         self._had_steps = frozenset(self.steps)
 
     def meets(self, needs: Needs) -> bool:
         """Whether everything that *needs* asks for is present."""
-        return needs.guidelines <= self.present and all(any(map(self.has, need.targets)) for need in needs.others)
+        if not needs.guidelines <= self.present:
+            return False
+        return not needs.others or all(map(self.has_any, needs.others))
+
+    def has_any(self, need: Need) -> bool:
+        """Whether one of *need*'s targets is present."""
+        if need.names:
+            return not need.names.isdisjoint(self.present)
+        return any(map(self.has, need.targets))
+
+    def unmet(self, needs: Needs) -> Needs:
+        """What of *needs* is not present."""
+        return Needs(needs.guidelines - self.present, tuple([need for need in needs.others if not self.has_any(need)]))
 
     def has(self, target: Reference) -> bool:
         """Whether what a dependency on *target* asks for is present."""
@@ -134,18 +146,18 @@ class _Census:
                 lost = target.name in self._had_steps and not self.steps[target.name]
                 return target.name in self.journeys and not lost
 
-    def remove(self, name: str) -> Iterator[Reference]:
-        """Take *name* out; the targets that may have become unmet by it."""
+    def remove(self, name: str) -> Iterator[str]:
+        """Take *name* out; the targets (as text) that may have become unmet by it."""
         self.present.discard(name)
-        yield Reference(ReferenceKind.GUIDELINE, name)
+        yield name
         for tag in self.graph.counted.get(name, ()):
             self.tags[tag] -= 1
             if self.tags[tag] in (0, len(self.graph.members[tag]) - 1):
-                yield Reference(ReferenceKind.TAG, tag)
-        if journey := self.graph.nodes[name].journey:
+                yield f"{ReferenceKind.TAG}:{tag}"
+        if journey := self.graph.steps.get(name):
             self.steps[journey] -= 1
             if not self.steps[journey]:
-                yield Reference(ReferenceKind.JOURNEY, journey)
+                yield f"{ReferenceKind.JOURNEY}:{journey}"
 
 
 def _meet_dependencies(graph: Graph, present: Sequence[str], state: _State) -> list[str]:
@@ -161,7 +173,7 @@ def _meet_dependencies(graph: Graph, present: Sequence[str], state: _State) -> l
         name = pending.popleft()
         needs = graph.needs[name]
         if name in census.present and not census.meets(needs):
-            state.unmet[name] = [_unmet(need) for need in needs.all() if not any(map(census.has, need.targets))]
+            state.unmet[name] = census.unmet(needs)
             for target in census.remove(name):
                 pending.extend(graph.dependents.get(target, ()))
     return [name for name in present if name in census.present]
@@ -244,6 +256,17 @@ def _without_dependents(
     graph: Graph, present: Sequence[str], dropped: set[str], journeys: frozenset[str], state: _State
 ) -> list[str]:
     """Drop what depends on what was outranked: on one target of many only if all of them were."""
+    for name in present:
+        needs = graph.needs.get(name)
+        if needs is None or (not needs.others and needs.guidelines.isdisjoint(dropped)):
+            continue
+        if (broken := _broken(graph, needs, dropped, journeys)) is not None:
+            state.outrank(name, f"depends on {' or '.join(map(str, broken.targets))}")
+    return [name for name in present if name not in state.outranked]
+
+
+def _broken(graph: Graph, needs: Needs, dropped: set[str], journeys: frozenset[str]) -> Need | None:
+    """The first of *needs* all of whose targets are among the *dropped* guidelines or *journeys*."""
 
     def is_dropped(target: Reference) -> bool:
         match target.kind:
@@ -255,14 +278,12 @@ def _without_dependents(
                 members = graph.members.get(target.name, ())
                 return bool(members) and dropped.issuperset(members)
 
-    for name in present:
-        needs = graph.needs.get(name)
-        if needs is None or (not needs.others and needs.guidelines.isdisjoint(dropped)):
-            continue
-        broken = next((need for need in needs.all() if all(map(is_dropped, need.targets))), None)
-        if broken is not None:
-            state.outrank(name, f"depends on {' or '.join(map(str, broken.targets))}")
-    return [name for name in present if name not in state.outranked]
+    if lost := needs.guidelines & dropped:
+        return Need((Reference(ReferenceKind.GUIDELINE, min(lost)),), any_of=False)
+    for need in needs.others:
+        if need.names <= dropped if need.names else all(map(is_dropped, need.targets)):
+            return need
+    return None
 
 
 def _keep_highest(graph: Graph, present: Sequence[str], state: _State) -> list[str]:
