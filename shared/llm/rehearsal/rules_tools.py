@@ -106,7 +106,7 @@ def _values(parameter: Mapping[str, Any], text: str, today: str) -> Iterable[tup
     elif parameter.get("pattern"):
         yield from ((found[0], found[0]) for found in re.finditer(_bounded(parameter["pattern"]), text))
     elif kind in {"integer", "number"}:
-        yield from ((found[0], found[0]) for found in _NUMBER.finditer(text) if kind == "number" or "." not in found[0])
+        yield from _numbers(parameter, text)
     elif kind in {"date", "datetime"}:
         yield from _instants(kind, text, today)
     elif kind == "boolean":
@@ -114,6 +114,17 @@ def _values(parameter: Mapping[str, Any], text: str, today: str) -> Iterable[tup
             yield from ((found[0], word) for found in pattern.finditer(text))
     else:
         yield from _named(parameter, text)
+
+
+def _numbers(parameter: Mapping[str, Any], text: str) -> Iterable[tuple[str, str]]:
+    """The numbers of *text*; for what has a default, only those beside the parameter's name: `2 seats`, `seats: 2`."""
+    name = re.escape(parameter["name"].split("_")[-1])
+    for found in _NUMBER.finditer(text):
+        beside = re.match(rf"\s+{name}", text[found.end() :], re.IGNORECASE) or re.search(
+            rf"{name}\s*(is|:|=)?\s*$", text[: found.start()], re.IGNORECASE
+        )
+        if ("default" not in parameter or beside) and (parameter["type"] == "number" or "." not in found[0]):
+            yield found[0], found[0]
 
 
 def _instants(kind: str, text: str, today: str) -> Iterable[tuple[str, str]]:
