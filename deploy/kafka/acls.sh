@@ -54,12 +54,15 @@ writes platform conversation.events
 reads platform conversation.responses turns.closed
 allow platform Read group platform --resource-pattern-type prefixed
 
-# People: topics, playbooks, dead letters, and speaking to it as a customer would (`say`, `feed`).
+# People: topics, playbooks, speaking to it as a customer would (`say`, `feed`), erasing, and driving dead letters again to
+# whatever a stage reads, with a receipt, in one transaction.
 if [[ -n $ns ]]; then every=("" --resource-pattern-type prefixed); else every=("*"); fi
 for operation in Create Describe DescribeConfigs; do allow operator "$operation" topic "${every[@]}"; done
 reads operator conversation.events turns.opened turns.matched turns.drafted turns.finished conversation.responses \
     turns.closed claims.judged conversations.state playbooks dead.letters
-writes operator conversation.events playbooks
+writes operator conversation.events turns.opened turns.matched turns.drafted turns.finished dead.letters playbooks
+allow operator Write transactional-id operator.redrive
+allow operator Describe transactional-id operator.redrive
 
 # What autoscales: lag, and no record.
 for topic in conversation.events turns.opened turns.matched turns.drafted; do allow keda Describe topic "$topic"; done

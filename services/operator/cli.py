@@ -8,7 +8,8 @@ from services.operator.commands import (
     bench,
     chaos,
     demo,
-    evaluate,
+    dlq,
+    evaluating,
     feed,
     heartbeat,
     kafka,
@@ -41,8 +42,9 @@ app.command("say")(say.command)
 app.command("feed")(feed.command)
 app.command("tail")(tail.command)
 app.command("heartbeat")(heartbeat.command)
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")
 app.add_typer(chaos.app, name="chaos")
-app.command("evaluate")(evaluate.command)
+app.add_typer(evaluating.app, name="evaluate")

@@ -15,6 +15,7 @@ import pytest
 
 from services.observer.adapters.faust_app import GROUP, changelogs_of
 from services.observer.settings import ObserverSettings
+from services.operator.adapters.letters import TRANSACTIONAL_ID
 from shared.events import topics
 from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS, PLAYBOOKS, TOPICS
 
@@ -103,6 +104,7 @@ def test_only_the_ledger_has_transactions_under_its_own_name(acls):
     assert held.pop("conversations") == {
         (operation, "transactional-id", "conversations.", "prefixed") for operation in ("Write", "Describe")
     }
+    assert {name for _, _, name, _ in held.pop("operator")} == {TRANSACTIONAL_ID}
     assert not any(held.values())
 
 

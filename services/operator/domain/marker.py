@@ -1,0 +1,47 @@
+"""
+What the newest record of a conversation on `conversations.state` tells the operator: is it erased, and is it empty?
+
+The conversations service alone writes and reads the states (services/conversations/domain/state.py, whose format a
+contract test holds this to); here only the names of what the first line holds are looked at.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import Fatal
+
+KEPT = frozenset({"v", "epoch", "seen", "touched_ms", "retire_ms", "erased_at_ms"})
+"""What an erased conversation's state may hold: counts, times, and digests of event ids. Nothing that was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateHead:
+    """The names in a state's first line, how many messages follow it, and when it was erased (0: it was not)."""
+
+    names: tuple[str, ...]
+    messages: int
+    erased_at_ms: int
+
+    @property
+    def is_empty_marker(self) -> bool:
+        """Whether nothing is left but the marker of an erasure."""
+        return self.erased_at_ms > 0 and not self.messages and set(self.names) <= KEPT
+
+
+def head_of(value: bytes | None) -> StateHead | None:
+    """
+    The head of a state; None of a tombstone, behind which nothing is known of the conversation any more.
+
+    Raises:
+        Fatal: *value* is no state.
+
+    """
+    if value is None:
+        return None
+    first, *messages = value.split(b"\n")
+    try:
+        head: dict[str, Any] = json.loads(first)
+        return StateHead(tuple(head), len(messages), int(head.get("erased_at_ms", 0)))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Fatal(f"a record of conversations.state is no state of a conversation: {error}") from None
