@@ -14,7 +14,7 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 class RehearsalSettings(Section):
     """
     How the stand-in behaves. Rates are shares of requests (`error_rate`, `malformed_rate`), of the claims it makes
-    (`hallucination_rate`) of the mistakes it is shown (`verifier_miss_rate`) and of the questions that it could answer
+    (`hallucination_rate`), of the mistakes it is shown (`verifier_miss_rate`) and of the questions that it could answer
     (`verifier_false_alarm_rate`).
     """
 

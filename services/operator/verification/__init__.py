@@ -1,0 +1,3 @@
+"""
+How good the verifier is: labelled drafts through a running one, and what the verdicts say of its rates.
+"""
