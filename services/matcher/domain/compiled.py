@@ -68,7 +68,7 @@ def compiled(playbook: Playbook) -> Compiled:
         graph=graph,
         rules=rules,
         static=(*rules, catalogue(candidates)) if fits else rules,
-        retriever=None if fits else Retriever(candidates, graph, pinned),
+        retriever=None if fits else Retriever(candidates, graph, pinned, playbook.glossary),
         glossary=() if is_short(playbook.glossary) else playbook.glossary,
     )
 

@@ -2,12 +2,14 @@
 Which guidelines to ask about when there are too many for one question: tuned for recall, because what is not asked
 about cannot apply. Similarity decides only that; whether a condition holds is the model's to say.
 
-BM25 over stems (Robertson and Zaragoza 2009; library bm25s), then whatever the found ones need to be decided rightly.
+BM25 over stems (Robertson and Zaragoza 2009; library bm25s), fused with the similarity of meanings where embeddings are
+at hand, then what no message names, and whatever the found ones need to be decided rightly.
 """
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 import bm25s
 import numpy as np
@@ -15,80 +17,135 @@ import numpy.typing as npt
 
 from services.matcher.domain.candidates import Candidate, Kind
 from services.matcher.domain.relationships import Graph
-from shared.arq.wording import content_words
+from services.matcher.domain.unspoken import unspoken
+from shared.arq.wording import contains_phrase, content_words
 from shared.events.turns import TurnOpened
+from shared.playbook.model import Term
 from shared.playbook.references import Reference, ReferenceKind
 
 ALL_MAX = 40
 """Up to so many candidates all are asked about."""
-RETRIEVED_MAX = 24
 ASKED_MAX = 48
 """With what is always asked about, and what relationships pull in."""
-UNSPOKEN_MAX = 8
-"""Of each kind whose conditions the customer's words do not name: what the agent is about to do, general principles."""
-UNSPOKEN: Final = (Kind.INTENTION, Kind.PRINCIPLE)
 ALWAYS_MAX = 12
 """Pinned ones, and those that replies lately performed."""
 CONTEXT_MESSAGES = 8
 CONTEXT_WEIGHT = 0.5
 """Of the messages before the new ones, and the variables: a matter is often named once and then spoken of as `it`."""
+FUSION_CONSTANT = 60
+"""Of reciprocal rank fusion: a rank counts 1 / (60 + rank) (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+UNSPOKEN_KINDS = (Kind.INTENTION, Kind.PRINCIPLE)
 
 Numbers = npt.NDArray[Any]
 
 
-class Retriever:
-    """The candidates of a playbook version, indexed by the words of their conditions; made once a version."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many are `retrieved` by similarity, and how many asked about although no message names them (`unspoken`)."""
 
-    def __init__(self, candidates: Sequence[Candidate], graph: Graph, pinned: Iterable[str]) -> None:
+    retrieved: int = 24
+    unspoken: int = 16
+
+
+DEFAULT = Limits()
+
+
+class Retriever:
+    """
+    The candidates of a playbook version, indexed by the words of their conditions; made once a version.
+
+    *limits* say how many are found; *glossary* which words mean the same.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        graph: Graph,
+        pinned: Iterable[str],
+        glossary: Sequence[Term] = (),
+        limits: Limits = DEFAULT,
+    ) -> None:
         self._candidates = candidates
         self._places = {candidate.id: place for place, candidate in enumerate(candidates)}
         self._graph = graph
         self._pinned = tuple(name for name in pinned if name in self._places)
+        self._glossary = glossary
+        self._limits = limits
         self._choices = _choices(candidates)
         self._all = np.arange(len(candidates))
-        self._unspoken = [
-            np.array([place for place, item in enumerate(candidates) if item.kind is kind], dtype=int)
-            for kind in UNSPOKEN
-        ]
+        generic = unspoken([item.condition for item in candidates])
+        declared = [place for place, item in enumerate(candidates) if item.kind in UNSPOKEN_KINDS]
+        # Declared ones first: their authors know.
+        always = {self._places[name] for name in self._pinned}
+        unnamed = [place for place in dict.fromkeys([*declared, *generic]) if place not in always]
+        self._unspoken = np.array(unnamed, dtype=int)
         self._index = bm25s.BM25()
         # An index needs one word at least; no text has this one.
-        words = [content_words(f"{item.condition} {item.note}") or ["\0"] for item in candidates]
+        words = [content_words(text) or ["\0"] for text in self.texts]
         self._index.index(words, show_progress=False)
 
-    def candidates(self, opened: TurnOpened) -> tuple[Candidate, ...]:
-        """What to ask about in the turn, in the order of the playbook; at most `ASKED_MAX`."""
+    @property
+    def texts(self) -> list[str]:
+        """What stands for each candidate, in their order: also what is embedded."""
+        return [f"{item.condition} {item.note}".strip() for item in self._candidates]
+
+    def candidates(self, opened: TurnOpened, similarity: Numbers | None = None) -> tuple[Candidate, ...]:
+        """
+        What to ask about in the turn, in the order of the playbook; at most `ASKED_MAX`. *similarity* is that of the
+        turn's meaning to each of `texts`.
+        """
         recent = sorted(
             (name for name in opened.applied if name in self._places), key=lambda name: -opened.applied[name].epoch
         )
         always = (*self._pinned, *recent)[:ALWAYS_MAX]
-        scores = self._scores_of(opened)
+        scores = self.scores(opened, similarity)
         chosen: dict[str, None] = {}
-        pending = deque((*always, *self._best(scores, self._all, RETRIEVED_MAX, above=0)))
-        unspoken = deque(name for places in self._unspoken for name in self._best(scores, places, UNSPOKEN_MAX))
-        while (pending or unspoken) and len(chosen) < ASKED_MAX:
-            name = (pending or unspoken).popleft()
+        pending = deque((*always, *self._best(scores, self._all, self._limits.retrieved, above=0)))
+        unnamed = deque(self._best(scores, self._unspoken, self._limits.unspoken))
+        while (pending or unnamed) and len(chosen) < ASKED_MAX:
+            name = (pending or unnamed).popleft()
             if name not in chosen:
                 chosen[name] = None
                 pending.extend(other for other in self._pulled_in(name) if other not in chosen)
         return tuple(self._candidates[place] for place in sorted(self._places[name] for name in chosen))
 
-    def _best(self, scores: Numbers, places: Numbers, count: int, *, above: float = -1) -> list[str]:
-        """The ids of the *count* best of *places*; equals in the order of the playbook."""
-        order = places[np.argsort(-scores[places], kind="stable")[:count]]
-        return [self._candidates[place].id for place in order if scores[place] > above]
+    def always(self, opened: TurnOpened) -> frozenset[str]:
+        """The ids of those asked about whatever is said; for measurement."""
+        unnamed = self._best(self.scores(opened), self._unspoken, self._limits.unspoken)
+        return frozenset((*self._pinned[:ALWAYS_MAX], *opened.applied, *unnamed))
 
-    def _scores_of(self, opened: TurnOpened) -> Numbers:
+    def scores(self, opened: TurnOpened, similarity: Numbers | None = None) -> Numbers:
+        """How near each candidate is to the turn; 0 where it shares no word with it and no *similarity* is given."""
         covered = frozenset(opened.covers)
         new = [item.text for item in opened.transcript if item.id in covered]
         before = [item.text for item in opened.transcript if item.id not in covered][-CONTEXT_MESSAGES:]
-        return self._scores(new) + CONTEXT_WEIGHT * self._scores([*before, *_told(opened.variables)])
+        scores = self._scores(new) + CONTEXT_WEIGHT * self._scores([*before, *_told(opened.variables)])
+        return scores if similarity is None else fused(scores, similarity)
 
-    def _scores(self, texts: Iterable[str]) -> Numbers:
-        words = list(dict.fromkeys(word for text in texts for word in content_words(text)))
+    def _best(self, scores: Numbers, places: Numbers, count: int, *, above: float = -1) -> list[str]:
+        """The ids of the *count* best of *places*; equals in the order of the playbook."""
+        held = scores[places]
+        if above >= 0:
+            places = places[held > above]
+            held = scores[places]
+        order = places[np.argsort(-held, kind="stable")[:count]]
+        return [self._candidates[place].id for place in order]
+
+    def _scores(self, texts: Sequence[str]) -> Numbers:
+        spoken = [*texts, *self._synonyms(texts)]
+        words = list(dict.fromkeys(word for text in spoken for word in content_words(text)))
         if not words:
             return np.zeros(len(self._candidates), dtype=np.float32)
         scores: Numbers = self._index.get_scores(words)
         return scores
+
+    def _synonyms(self, texts: Sequence[str]) -> Iterable[str]:
+        """The other names of what *texts* speak of by one of its names."""
+        text = "\n".join(texts)
+        for term in self._glossary:
+            names = (term.term, *term.synonyms)
+            if term.synonyms and any(contains_phrase(text, name) for name in names):
+                yield from names
 
     def _pulled_in(self, name: str) -> Iterable[str]:
         """
@@ -108,6 +165,21 @@ class Retriever:
                 return (str(target),)
             case _:
                 return self._graph.members.get(target.name, ())
+
+
+def fused(scores: Numbers, similarity: Numbers) -> Numbers:
+    """
+    The reciprocal ranks of both, added up: ranks, because the two scales have nothing to do with each other. What
+    shares no word (score 0) has no rank by words.
+    """
+    found: Numbers = 1 / (FUSION_CONSTANT + _ranks(similarity))
+    return found + np.where(scores > 0, 1 / (FUSION_CONSTANT + _ranks(scores)), 0)
+
+
+def _ranks(scores: Numbers) -> Numbers:
+    ranks = np.empty(len(scores), dtype=np.float64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks
 
 
 def _choices(candidates: Iterable[Candidate]) -> dict[str, tuple[str, ...]]:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from services.matcher.domain.compiled import compiled
 from services.matcher.domain.decision import first_inquiry
-from services.matcher.domain.retrieval import ALL_MAX, ALWAYS_MAX, ASKED_MAX
+from services.matcher.domain.retrieval import ALL_MAX, ALWAYS_MAX, ASKED_MAX, Limits, fused
 from shared.arq.prompt import parse
 from shared.llm.tokens import estimate_input_tokens
-from shared.playbook.model import Criticality, Guideline, Journey, Playbook, Profile, Relationship, State
+from shared.playbook.model import Criticality, Guideline, Journey, Playbook, Profile, Relationship, State, Term
 
 INPUT_TOKENS_MAX = 6_000
 
@@ -114,3 +115,41 @@ def test_the_prompt_does_not_grow_with_the_playbook(count: int, opened: Any) -> 
     assert len(inquiry.candidates) <= ASKED_MAX
     shown = parse(prompt.messages()[1].content)["guidelines"]
     assert [item["id"] for item in shown] == list(inquiry.candidates)
+
+
+def test_conditions_that_name_no_matter_are_asked_about_in_every_turn_up_to_a_number(opened: Any) -> None:
+    generic = tuple(
+        Guideline(id=f"mood-{n}", condition="The customer is upset", action=f"Soothe {n}") for n in range(3)
+    )
+    assert {"mood-0", "mood-1", "mood-2"} <= set(asked(crowd(200, *generic), opened, "subject3 is dead"))
+    many = tuple(generic[0].model_copy(update={"id": f"mood-{n}"}) for n in range(100))
+    found = asked(crowd(2_000, *many), opened, "subject3 is dead")
+    assert len([name for name in found if name.startswith("mood")]) == Limits().unspoken
+    assert "other-3" in found
+
+
+def test_another_name_of_what_is_spoken_of_finds_what_speaks_of_it(opened: Any) -> None:
+    book = crowd(
+        200,
+        Guideline(id="apr", condition="The customer asks about the annual percentage", action="Tell it"),
+        glossary=(Term(term="annual percentage", meaning="Cost of a credit a year", synonyms=("yearly rate",)),),
+    )
+    assert "apr" in asked(book, opened, "what is the yearly rate?")
+    assert "apr" not in asked(book, opened, "what is the daily rate?")
+
+
+def test_meaning_finds_what_words_do_not(opened: Any) -> None:
+    book = crowd(200, LOST)
+    retriever = compiled(book).retriever
+    assert retriever is not None
+    similarity = np.full(201, 0.1, dtype=np.float32)
+    similarity[-1] = 0.9
+    turn = opened("my plastic has vanished, subject7")
+    assert "lost" not in {item.id for item in retriever.candidates(turn)}
+    assert {"lost", "other-7"} <= {item.id for item in retriever.candidates(turn, similarity)}
+
+
+def test_fusion_adds_reciprocal_ranks_and_ranks_no_word_nowhere() -> None:
+    words = np.array([3.0, 0.0, 1.0])
+    meaning = np.array([0.1, 0.9, 0.5])
+    assert fused(words, meaning) == pytest.approx([1 / 63 + 1 / 61, 1 / 61, 1 / 62 + 1 / 62])
