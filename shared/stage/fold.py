@@ -8,6 +8,7 @@ When a transaction's end is in doubt the whole fold is thrown away and built ane
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from shared.broker.clients import RECORD_BYTES_MAX
@@ -32,6 +33,15 @@ _BATCH_OVERHEAD_BYTES = 512
 
 _OUTPUT_BYTES_MAX = RECORD_BYTES_MAX - _BATCH_OVERHEAD_BYTES
 _LETTER_BYTES_MAX = DEAD_LETTER_BYTES_MAX - _BATCH_OVERHEAD_BYTES
+
+
+class Applied(StrEnum):
+    """What became of an input: it changed something, or nothing, is dead-lettered, or had been folded in before."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    PASSED = "passed"
 
 
 class InputFailedError(HoldfastError):
@@ -114,7 +124,7 @@ class Fold(Generic[S]):
         """There is something to commit."""
         return bool(self._moved) or self.urgent
 
-    def apply(self, record: Record, now_ms: int) -> None:
+    def apply(self, record: Record, now_ms: int) -> Applied:
         """
         Fold *record* in; one that was folded before is passed over.
 
@@ -124,7 +134,7 @@ class Fold(Generic[S]):
 
         """
         if record.offset < self.positions[record.topic]:
-            return
+            return Applied.PASSED
         try:
             state = None if record.key is None else self.state.get(record.key)
         except Exception as error:
@@ -134,15 +144,18 @@ class Fold(Generic[S]):
             transition = self._ledger.apply(state, record, now_ms)
             size_bytes = _checked(record.key, transition)
         except Invalid as error:
+            applied = Applied.REJECTED
             self._dead_letter(record, error)
         except Exception as error:
             if _place(record) != self._condemned:
                 raise InputFailedError(_place(record), error) from error
+            applied = Applied.REJECTED
             self._dead_letter(record, Invalid("unexpected_error", f"the ledger failed with {type(error).__name__}"))
         else:
             key = record.key
             if key is not None and (transition.state is not state or transition.due_ms != self.timers.due_of(key)):
                 self._change(key, transition)
+            applied = Applied.CHANGED if transition.state is not state or transition.outputs else Applied.UNCHANGED
             group.outputs += transition.outputs
             group.size_bytes += size_bytes
             self._accept()
@@ -150,6 +163,7 @@ class Fold(Generic[S]):
         self._moved.add(record.topic)
         group.records += 1
         group.size_bytes += len(record.value) if record.value is not None else 0
+        return applied
 
     def wake(self, now_ms: int) -> bool:
         """

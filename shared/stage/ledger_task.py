@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from shared.errors import Retryable
 from shared.stage.base import Record
 from shared.stage.fold import CommitGroup, Fold
+from shared.stage.ledger_log import tell
 from shared.stage.ports import TransactionalProducer
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
@@ -180,7 +181,8 @@ class LedgerTask(Generic[S]):
             now_ms = clock()
             worked = fold.wake(now_ms)
             if inbox and not fold.full:
-                fold.apply(inbox.popleft(), now_ms)
+                record, begun = inbox.popleft(), monotonic()
+                tell(record, fold.apply(record, now_ms), monotonic() - begun)
                 worked = True
             if not worked or monotonic() >= until:
                 return

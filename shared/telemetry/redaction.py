@@ -2,6 +2,7 @@
 What must not get into a log line: texts of customers, agents and models at info and above; secrets at any level.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,6 +21,7 @@ SECRET_SUFFIXES: Final = ("_api_key", "_password", "_secret", "_token", "_cookie
 
 STRING_CHARS_MAX: Final = 8_192
 """A longer string of a line is cut: one line never fills a disk."""
+NAMES_MAX: Final = 4_096
 DEPTH_MAX: Final = 6
 """What is nested deeper is withheld: nobody checked it."""
 
@@ -47,14 +49,21 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def _cleaned(name: str, value: Any, texts_allowed: bool, depth: int) -> Any:
     if isinstance(value, bool | int | float) or value is None:
         return value
-    lower = name.lower()
-    if lower in SECRET_KEYS or lower.endswith(SECRET_SUFFIXES):
+    secret, text = _named(name)
+    if secret:
         return _MASK
-    if not texts_allowed and lower in TEXT_KEYS:
+    if text and not texts_allowed:
         return _withheld(value)
     if isinstance(value, str):
         return _cleaned_string(value, texts_allowed)
     return _cleaned_collection(name, value, texts_allowed, depth)
+
+
+@functools.lru_cache(maxsize=NAMES_MAX)
+def _named(name: str) -> tuple[bool, bool]:
+    """Whether what is called *name* is a secret, and whether it is a text; field names are few and come again."""
+    lower = name.lower()
+    return lower in SECRET_KEYS or lower.endswith(SECRET_SUFFIXES), lower in TEXT_KEYS
 
 
 def _cleaned_string(value: str, texts_allowed: bool) -> str:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.errors import Fatal, Invalid, Retryable
 from shared.stage.base import Output, Transition
@@ -494,5 +495,22 @@ def test_a_changelog_that_no_ledger_wrote_stops_the_process(virtual, registry):
         world.broker.append(Output("state", b"k", b"[1, null]", (("due", b"soon"),)), 0)
         with pytest.raises(Fatal, match="state, partition 0, key b'k': the due time cannot be read"):
             await world.stage().run(asyncio.Event())
+
+    virtual(main())
+
+
+def test_each_record_leaves_one_line_that_says_what_became_of_it(virtual, registry):
+    async def main():
+        world = World(registry)
+        world.ledger.errors[b"bad"] = Invalid("bad_json", "no")
+        world.feed(b"a", b"bad")
+        with capture_logs() as lines:
+            async with world.running():
+                await asyncio.sleep(1)
+        told = [line for line in lines if line["event"] == "record handled"]
+        assert [(line["topic"], line["offset"], line["outcome"]) for line in told] == [
+            ("in", 0, "changed"),
+            ("in", 1, "rejected"),
+        ]
 
     virtual(main())
