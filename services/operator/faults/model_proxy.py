@@ -3,6 +3,7 @@ Between the services and the model: a proxy on loopback whose faults are switche
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -107,9 +108,10 @@ async def trickle(request: web.Request, _: random.Random) -> web.StreamResponse:
     """Headers, then one byte every few seconds."""
     response = web.StreamResponse(headers={"content-type": "application/json"})
     await response.prepare(request)
-    for _byte in range(round(STALL_SECONDS / TRICKLE_SECONDS)):
-        await response.write(b" ")
-        await asyncio.sleep(TRICKLE_SECONDS)
+    with contextlib.suppress(ConnectionResetError):  # the caller has given up, as it should
+        for _byte in range(round(STALL_SECONDS / TRICKLE_SECONDS)):
+            await response.write(b" ")
+            await asyncio.sleep(TRICKLE_SECONDS)
     return response
 
 

@@ -14,7 +14,6 @@ from services.operator.faults.world import Row, World
 PAUSE_SECONDS = 12.0
 """Longer than a group's session in these runs: whoever wakes is a zombie that others have replaced."""
 STORM_PAUSE_SECONDS = 2.0
-MEMORY_ROOM_BYTES = 8 * 1_048_576
 HANGING_SCRAPES = 64
 
 
@@ -51,14 +50,14 @@ async def storm(world: World) -> None:
 
 
 async def starve_memory(world: World) -> None:
-    """A process may take hardly more memory than it has; where it needs more it ends, and is started again."""
+    """A process gets no more memory than it has; where it cannot do without it ends, and is started again."""
     while await world.wait(5.0):
         member = _victim(world)
         if member.process is None:
             continue
         world.monkey.note("memory limit", member.name)
         process = psutil.Process(member.process.pid)
-        limit = process.memory_info().vms + MEMORY_ROOM_BYTES
+        limit = process.memory_info().vms
         process.rlimit(psutil.RLIMIT_AS, (limit, psutil.RLIM_INFINITY))
         await world.wait(10.0)
         if member.alive:
