@@ -9,6 +9,7 @@ from services.operator.commands import (
     chaos,
     demo,
     dlq,
+    erase,
     evaluating,
     feed,
     heartbeat,
@@ -43,6 +44,7 @@ app.command("feed")(feed.command)
 app.command("tail")(tail.command)
 app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
+app.command("erase")(erase.command)
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")

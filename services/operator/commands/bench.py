@@ -14,11 +14,13 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters.stack import STAGES, Broker, Stack, StackPlan, running
-from services.operator.benchmarks import ledger, pipeline
+from services.operator.benchmarks import ledger, pipeline, verification
 from services.operator.domain.dialogues import read_dialogues
 from services.operator.domain.workload import Message
 from services.operator.settings import OperatorSettings
+from services.operator.verification.drafts import read_domains
 from shared.playbook.loading import load as load_playbook
+from shared.playbook.model import Variant
 from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=False, help="Measure speed, as ratios inside one run; without a name, everything.")
@@ -38,6 +40,7 @@ def everything(context: typer.Context) -> None:
         bench_pipeline()
         bench_latency()
         bench_inflight()
+        bench_verification()
 
 
 @app.command("ledger")
@@ -128,6 +131,50 @@ def bench_inflight(
         ("resident memory, MB", f"{found.resident_bytes_max / 1e6:.0f}"),
     ]
     Console().print(tables.figures(f"one matcher, model at {model_seconds:g} s", ("", "figure"), rows))
+
+
+@app.command("verification")
+def bench_verification(
+    broker: BrokerOption = Broker.EMBEDDED,
+    replies: Annotated[int, typer.Option(help="in each variant", min=10)] = 300,
+    claims: Annotated[int, typer.Option(help="of a reply", min=1, max=20)] = 8,
+    error_share: Annotated[float, typer.Option(help="of the claims", min=0, max=1)] = 0.05,
+) -> None:
+    """
+    Model calls and tokens that verifying a reply takes beyond its draft, in each variant, with a verifier model that is
+    never wrong; and drafts that the code gate decides in a second of one core (goal ≥ 1,000).
+    """
+    settings = read_settings(OperatorSettings, os.environ)
+    domains = read_domains(sorted((SAMPLES / "verification").glob("*.yaml")))
+
+    def costs(variant: Variant) -> verification.Cost:
+        measuring = verification.cost(
+            settings, domains, variant, claims=claims, error_share=error_share, replies=replies, broker=broker
+        )
+        return asyncio.run(measuring)
+
+    rows = [
+        (
+            found.variant.value,
+            f"{found.calls:.2f}",
+            f"{found.calls_p95}",
+            f"{found.calls_all_right:.2f}",
+            f"{found.input_tokens:,.0f}",
+            f"{found.output_tokens:,.0f}",
+            f"{found.cpu_ms:.1f}",
+        )
+        for found in map(costs, Variant)
+    ]
+    header = ("variant", "calls", "p95", "calls, nothing wrong", "tokens in", "tokens out", "ms of CPU")
+    title = f"verifying a reply of {claims} claims, {error_share:.0%} of them wrong; {replies} replies a variant"
+    console = Console()
+    console.print(tables.figures(title, header, rows))
+    gate = asyncio.run(verification.gate_speed(settings, domains))
+    console.print(
+        f"the gate decides {gate.per_second:,.0f} drafts of {gate.claims / gate.drafts:.1f} claims a second of one core"
+        " (goal ≥ 1,000)",
+        highlight=False,
+    )
 
 
 def _load(count: int, conversations: int, *, seed: int = 1) -> list[Message]:
