@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from shared.errors import Fatal, Invalid, Retryable
@@ -504,6 +506,7 @@ def test_each_record_leaves_one_line_that_says_what_became_of_it(virtual, regist
         world = World(registry)
         world.ledger.errors[b"bad"] = Invalid("bad_json", "no")
         world.feed(b"a", b"bad")
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
         with capture_logs() as lines:
             async with world.running():
                 await asyncio.sleep(1)
