@@ -183,7 +183,7 @@ MUTATIONS = (
     Mutation("dead letter acknowledged early", dead_letter_acknowledged_early, frozenset({"I11", "I6"})),
     Mutation("watermark off by one", watermark_off_by_one, frozenset({"I11"})),
     Mutation("offset map dropped", offset_map_dropped, frozenset({"I8"})),
-    Mutation("fence missing", fence_missing, frozenset({"I7", "I1", "I2"})),
+    Mutation("fence missing", fence_missing, frozenset({"I7", "I1", "I2", "I3"})),
     Mutation("state outside the transaction", state_outside_the_transaction, frozenset({"I7", "I1", "I2", "I10"})),
     Mutation("offsets outside the transaction", offsets_outside_the_transaction, frozenset({"I7", "I1"})),
     Mutation("abort taken for commit", abort_taken_for_commit, frozenset({"I7", "I1", "I10"})),

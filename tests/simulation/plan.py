@@ -69,12 +69,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A seed, spelt out."""
+    """A seed, spelt out; `edition` is that of the playbooks which are in force at first."""
 
     seed: int
     weather: Weather
     partitions: int
     replicas: dict[str, int]
+    edition: int
     settle_seconds: float
     span_max: int
     group_records_max: int
@@ -92,6 +93,7 @@ def plan_of(seed: int) -> Plan:
         weather=weather,
         partitions=chance.choice((1, 2, 3)),
         replicas={service: chance.choice((1, 2, 2)) for service in SERVICES},
+        edition=chance.randrange(3),
         settle_seconds=chance.choice((0.0, 0.0, 0.4)),
         span_max=chance.choice((3, 24_000)),
         group_records_max=chance.choice((2, 500)),

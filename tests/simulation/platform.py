@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from shared.events import topics
 from shared.events.claims import Judge
-from shared.events.codec import encode, source_of
+from shared.events.codec import Headers, encode, headers_of, source_of
 from shared.events.conversation import (
     Author,
     ConversationClosed,
@@ -29,7 +29,7 @@ from tests.simulation.playbooks import AGENT, MESSAGE_BYTES_MAX, canary
 from tests.simulation.processes import EPOCH_SECONDS, home
 
 _EARLIER_SECONDS = 60.0
-_BROKEN_VALUES = (None, b"\xff\xfe", b"{", b"[]", b'{"agent": 3}')
+_FLAWS = ("null", "bytes", "json", "attributes", "no key", "key", "partition")
 _POISONED = (
     topics.CONVERSATION_EVENTS,
     topics.TURNS_FINISHED,
@@ -125,11 +125,41 @@ class Platform:
         return "message.posted", posted.model_copy(update=changes.get(event.what, {}))
 
     def _poison(self, event: Event, address: Address, partition: int) -> tuple[Output, int]:
-        draw = len(event.text) + event.number
-        topic, value = _POISONED[draw % len(_POISONED)], _BROKEN_VALUES[draw % 7 % len(_BROKEN_VALUES)]
-        key = None if draw % 11 == 0 and value is not None else address.key
-        headers = (("ce_id", f"poison-{_name(event)}".encode()), ("ce_type", b"message.posted"), ("x", b"\xff"))
-        return Output(topic, key, value, headers), partition
+        """A record that nobody can take: by its value, its headers, its key, or the partition that it came to."""
+        draw = len(event.text) + 3 * event.number
+        topic = _POISONED[draw % len(_POISONED)]
+        value, headers = b"{}", self._sound_headers(event, address, topic)
+        match _FLAWS[draw % len(_FLAWS)]:
+            case "null":
+                return Output(topic, address.key, None, headers), partition
+            case "bytes":
+                value = b"\xff\xfe"
+            case "json":
+                value = b'{"turn": '
+            case "attributes":
+                headers = (headers[0], ("x", b"\xff"))
+            case "no key" | "key" as flaw:
+                headers, value = encode(self._envelope(event, address))
+                key = None if flaw == "no key" else Address(address.tenant, "somebody-else").key
+                return Output(topics.CONVERSATION_EVENTS, key, value, headers), partition
+            case "partition" if self._plan.partitions > 1:
+                stray = Address(address.tenant, f"stray-{event.conversation}-{event.number}")
+                away = (home(stray.key, self._plan.partitions) + 1) % self._plan.partitions
+                headers, value = encode(self._envelope(event, stray))
+                return Output(topics.CONVERSATION_EVENTS, stray.key, value, headers), away
+        return Output(topic, address.key, value, headers), partition
+
+    def _sound_headers(self, event: Event, address: Address, topic: str) -> Headers:
+        return headers_of(
+            Envelope(
+                id=f"poison-{_name(event)}",
+                source=source_of(address.tenant),
+                type=next(iter(topics.TOPICS[topic].types)),
+                time=datetime.fromtimestamp(EPOCH_SECONDS + self._loop.time(), UTC),
+                subject=address.conversation,
+                data=None,
+            )
+        )
 
     def _forged(self, event: Event, address: Address, partition: int) -> list[tuple[Output, int]]:
         """A result that claims to be verified, for the turn opened last, with a text that nobody verified."""

@@ -21,7 +21,7 @@ def canary(tenant: str) -> str:
 
 @lru_cache(maxsize=64)
 def edition(tenant: str, number: int, settle_seconds: float) -> tuple[str, Playbook]:
-    """The version and the content of *tenant*'s playbook as it was published for the *number*-th time."""
+    """The version and the content of edition *number* of *tenant*'s playbook."""
     mark = canary(tenant)
     document = {
         "agent": AGENT,
@@ -69,18 +69,19 @@ def edition(tenant: str, number: int, settle_seconds: float) -> tuple[str, Playb
 
 
 class Press:
-    """What was published when; the first edition of every tenant is there from the beginning."""
+    """What was published when; edition *first* of every tenant is there from the beginning."""
 
-    def __init__(self, settle_seconds: float) -> None:
+    def __init__(self, first: int, settle_seconds: float) -> None:
+        self._first = first
         self._settle_seconds = settle_seconds
         self._published: dict[str, list[tuple[float, str, Playbook]]] = {
-            tenant: [(0.0, *edition(tenant, 0, settle_seconds))] for tenant in TENANTS
+            tenant: [(0.0, *edition(tenant, first, settle_seconds))] for tenant in TENANTS
         }
 
     def publish(self, tenant: str, now: float) -> str:
         """Put another edition in force; its version."""
         issues = self._published[tenant]
-        issues.append((now, *edition(tenant, len(issues), self._settle_seconds)))
+        issues.append((now, *edition(tenant, self._first + len(issues), self._settle_seconds)))
         return issues[-1][1]
 
     def known(self, tenant: str, as_of: float) -> list[tuple[float, str, Playbook]]:

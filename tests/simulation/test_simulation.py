@@ -74,8 +74,19 @@ def test_the_seeds_meet_everything_that_may_go_wrong():
     model = {detail for what, detail in events if what == "model"}
     assert model == {"rate_limited", "server_error", "timeout", "refused", "oversized", "spoilt", "cut"}
     told = " ".join(detail for what, detail in events if what == "append")
-    for kind in ("conversation.erased", "conversation.mode_changed", "forged-", "poison-", "id_conflict"):
+    for kind in ("conversation.erased", "conversation.mode_changed", "forged-", "poison-"):
         assert kind in told
+    for reason in (
+        "null_value",
+        "bad_encoding",
+        "bad_json",
+        "missing_attribute",
+        "bad_key",
+        "key_mismatch",
+        "misrouted",
+    ):
+        assert reason in told
+    assert "id_conflict" in told
     assert sum(result.repeated for result in results) > 0
     assert {result.plan.weather.profile for result in results} == {"calm", "rolling", "rough"}
 

@@ -80,7 +80,7 @@ class World:
         chance = Random(f"weather {plan.seed}")
         self.broker = SimulatedBroker(partitions, loop, chance, plan.weather, self.trace, self.watcher)
         self.model = SimulatedModel(Random(f"model {plan.seed}"), plan.weather, self.trace, self.watcher)
-        self.press = Press(plan.settle_seconds)
+        self.press = Press(plan.edition, plan.settle_seconds)
         self.platform = Platform(plan, self.broker, loop)
         self.factory = Factory(plan, self.broker, self.model, self.press, Random(f"processes {plan.seed}"))
         self.processes: list[Process] = []
