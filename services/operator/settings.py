@@ -16,6 +16,9 @@ class OperatorOwnSettings(Section):
 
     folder: str = Field(".holdfast", description="where logs and local brokers are kept")
     ready_seconds_max: float = Field(45.0, gt=0, description="how long services may take to become ready")
+    review_folder: str = Field(".holdfast/review", description="where `playbook check` keeps a model's answers")
+    review_seconds_max: float = Field(300.0, gt=0, description="for one question of `playbook check` to the model")
+    review_pairs_max: int = Field(400, ge=0, description="pairs of guidelines that the model compares at most")
 
 
 class OperatorSettings(ProcessSettings):

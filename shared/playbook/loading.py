@@ -66,7 +66,7 @@ def read(path: FilePath | str) -> Loaded:
         raise PlaybookError(
             [Finding(Severity.ERROR, "unreadable", (), reason, "name an existing file", str(path), 1)],
         ) from None
-    return _read(text, str(path))
+    return read_text(text, str(path))
 
 
 def parse(text: bytes, file: str) -> Loaded:
@@ -77,7 +77,7 @@ def parse(text: bytes, file: str) -> Loaded:
         PlaybookError: it is no playbook, or a check found an error.
 
     """
-    return _accepted(_read(text, file))
+    return _accepted(read_text(text, file))
 
 
 def located(source: Source, findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -92,7 +92,14 @@ def _accepted(loaded: Loaded) -> Loaded:
     return loaded
 
 
-def _read(text: bytes, file: str) -> Loaded:
+def read_text(text: bytes, file: str) -> Loaded:
+    """
+    The playbook that the YAML *text* holds, as it is: among its findings may be errors.
+
+    Raises:
+        PlaybookError: it is no playbook.
+
+    """
     source = read_source(text, file)
     try:
         # JSON's rules and not Python's: a YAML list stands for a tuple, a text for an enum's value.

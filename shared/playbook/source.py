@@ -85,11 +85,7 @@ def _places(root: Node | None, file: str) -> dict[Path, Place]:
 
 def _children(path: Path, node: Node) -> list[tuple[Path, Node, Place]]:
     if isinstance(node, MappingNode):
-        return [
-            ((*path, key.value), value, _begin(key))
-            for key, value in node.value
-            if isinstance(key, ScalarNode)
-        ]
+        return [((*path, key.value), value, _begin(key)) for key, value in node.value if isinstance(key, ScalarNode)]
     if isinstance(node, SequenceNode):
         return [((*path, index), value, _begin(value)) for index, value in enumerate(node.value)]
     return []

@@ -48,7 +48,7 @@ BLUEPRINTS = list(blueprints())
 
 
 def test_every_stage_that_asks_a_model_is_looked_at():
-    assert {module.__name__.split(".")[1] for module in MODULES} == {"matcher", "reasoner", "verifier"}
+    assert {module.__name__.split(".")[1] for module in MODULES} == {"matcher", "operator", "reasoner", "verifier"}
     assert {param.values[0].answer for param in BLUEPRINTS} <= set(ANSWERS)
 
 
