@@ -118,6 +118,23 @@ async def diff(kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
         await client.close()
 
 
+async def found_topics(kafka: KafkaSettings) -> dict[str, TopicState]:
+    """
+    The topics of the table that the broker has, by name (with the namespace), as they are there.
+
+    Raises:
+        Retryable: the broker cannot be reached or does not answer.
+
+    """
+    client = await _started(kafka)
+    try:
+        return await _found(client, {f"{kafka.namespace}{name}" for name in TOPICS})
+    except KafkaError as error:
+        raise Retryable(f"topics cannot be read from {kafka.bootstrap_servers}: {error!r}") from error
+    finally:
+        await client.close()
+
+
 async def create_topics(kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
     """
     Create the topics that are missing, wait until all have leaders, and return what was done and what differs.
