@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.reasoner.adapters.guard import Outgoing
-from services.reasoner.adapters.http_tools import HttpTools
-from services.reasoner.adapters.secrets import Secrets
+from services.reasoner.adapters.runners import Runners
 from services.reasoner.calling import Calling
 from services.reasoner.metrics import ReasonerMetrics, ToolMetrics
 from services.reasoner.settings import ReasonerSettings
@@ -33,7 +32,7 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
     metrics, llm_metrics = StageMetrics(process.registry, process.service), LlmMetrics(process.registry)
     playbooks = PlaybookFollower(settings.kafka, process.registry)
     async with build_model(settings.llm, llm_metrics) as model, Outgoing(settings.outgoing) as outgoing:
-        runner = HttpTools(outgoing, Secrets(settings.outgoing.secrets_directory), settings.outgoing)
+        runner = Runners(outgoing, settings.outgoing)
         calling = Calling(model, runner, settings.reasoner, ToolMetrics(process.registry), time.time)
         work = Reasoning(model, playbooks, settings.reasoner, ReasonerMetrics(process.registry), time.time, calling)
         stage = ConcurrentStage(

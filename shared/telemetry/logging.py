@@ -20,7 +20,18 @@ from shared.telemetry.redaction import redact
 from shared.telemetry.repeats import RepeatLimit
 from shared.telemetry.settings import LogFormat, LogLevel
 
-LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "httpcore", "httpx", "mode", "py.warnings")
+LIBRARIES: Final = (
+    "aiokafka",
+    "aiohttp",
+    "asyncio",
+    "faust",
+    "httpcore",
+    "httpx",
+    "httpx2",
+    "mcp",
+    "mode",
+    "py.warnings",
+)
 """Loggers that speak from warning on (from info on at level debug: their own debug output prints whole records)."""
 
 
