@@ -20,6 +20,7 @@ from services.operator.commands import (
     say,
     tail,
     topics,
+    trace,
 )
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command("tail")(tail.command)
 app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
 app.command("erase")(erase.command)
+app.command("trace")(trace.command)
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")

@@ -89,7 +89,8 @@ async def _marker(settings: KafkaSettings, address: Address, seconds_max: float)
         if time.monotonic() > until:
             raise Retryable(
                 f"the ledger has not erased {address.tenant}:{address.conversation} within {seconds_max:g} s; the "
-                "event is published and will be obeyed: is the conversations service running? Run this again for the proof"
+                "event is published and will be obeyed: is the conversations service running? Run this again for "
+                "the proof"
             )
         await asyncio.sleep(LOOK_SECONDS)
 

@@ -1,0 +1,45 @@
+"""
+Reading what the topics hold of one conversation: its partition of each, and nobody else's records are looked into.
+"""
+
+from collections.abc import Sequence
+
+from services.operator.adapters.scan import Progress, scan
+from services.operator.domain.tracing import Trace
+from shared.broker.clients import KafkaSettings
+from shared.errors import Invalid
+from shared.events import topics
+from shared.events.codec import decode
+from shared.events.envelope import Address
+
+TRACED: Sequence[str] = (
+    topics.CONVERSATION_EVENTS,
+    topics.TURNS_OPENED,
+    topics.TURNS_MATCHED,
+    topics.TURNS_DRAFTED,
+    topics.TURNS_FINISHED,
+    topics.TURNS_CLOSED,
+    topics.CONVERSATION_RESPONSES,
+)
+"""Responses last: they are put to turns that are known."""
+
+
+async def read_trace(settings: KafkaSettings, address: Address, *, since_ms: int, progress: Progress) -> Trace:
+    """
+    What the topics hold of *address* since *since_ms* (unix milliseconds).
+
+    Raises:
+        Fatal: a topic does not exist.
+        Retryable: the broker stopped answering.
+
+    """
+    trace = Trace()
+    for topic in TRACED:
+        async for record in scan(settings, topic, key=address.key, since_ms=since_ms, progress=progress):
+            try:
+                event = decode(topics.TOPICS[topic].types, record.key, record.headers, record.value)
+            except Invalid:
+                trace.unreadable += 1
+                continue
+            trace.take(event, record.timestamp_ms)
+    return trace
