@@ -26,7 +26,22 @@ class MatchingSettings(Section):
     output_tokens_per_guideline: int = Field(
         120, ge=1, description="of the answer, which is asked for anew where it is longer"
     )
-    compiled_versions_max: int = Field(256, ge=1, description="playbook versions kept ready for matching")
+    compiled_bytes_max: int = Field(
+        536_870_912, ge=1, description="of all tenants' playbook versions kept ready for matching (3.6 kB a guideline)"
+    )
+    retrieved_max: int = Field(
+        24, ge=1, le=40, description="guidelines found by similarity, where there are too many to ask about all"
+    )
+    unspoken_max: int = Field(
+        16, ge=0, le=24, description="guidelines asked about although their conditions name nothing that is said"
+    )
+    guidelines_per_call_max: int = Field(
+        64, ge=1, description="asked about in one model call; more are divided over several"
+    )
+    guideline_chars_per_call_max: int = Field(
+        60_000, ge=1, description="of the texts of the guidelines that one model call asks about"
+    )
+    calls_at_once_max: int = Field(4, ge=1, description="of the model calls that a divided turn makes")
 
 
 class MatcherSettings(StageProcessSettings):

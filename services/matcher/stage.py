@@ -5,6 +5,7 @@ The matcher's work on a turn: ask the model which guidelines apply, and hand the
 import asyncio
 import time
 from collections.abc import Callable
+from functools import reduce
 from typing import cast
 
 import structlog
@@ -12,7 +13,8 @@ import structlog
 from services.matcher.domain.blueprints import PlainAnswer
 from services.matcher.domain.compiled import Compiled, compiled
 from services.matcher.domain.decision import Heard, decide, first_inquiry, second_inquiry
-from services.matcher.domain.inquiry import Inquiry
+from services.matcher.domain.inquiry import CallLimits, Inquiry
+from services.matcher.domain.retrieval import Limits
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
 from shared.arq.blueprint import Blueprint
@@ -31,8 +33,8 @@ from shared.events.turns import (
 from shared.llm.base import LanguageModel, Usage
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.structured import ask
-from shared.playbook.derived import Derived
 from shared.playbook.directory import Directory
+from shared.playbook.ready import Ready
 from shared.stage.turn_stage import Products
 
 STAGE = "matcher"
@@ -58,7 +60,14 @@ class Matcher:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
-        self._ready = Derived(directory, compiled, versions_max=settings.compiled_versions_max)
+        limits = Limits(settings.retrieved_max, settings.unspoken_max)
+        self._calls = CallLimits(settings.guidelines_per_call_max, settings.guideline_chars_per_call_max)
+        self._ready = Ready(
+            directory,
+            lambda playbook: compiled(playbook, limits),
+            size_of=lambda desk: desk.bytes_held,
+            bytes_max=settings.compiled_bytes_max,
+        )
 
     async def process(self, event: Envelope[TurnOpened]) -> Products:
         """
@@ -70,7 +79,7 @@ class Matcher:
         """
         received_ms = round(self._clock() * 1000)
         opened = event.data
-        desk = self._compiled(opened)
+        desk = await self._compiled(opened)
         if desk is None:
             marks = self._marks(opened, received_ms)
             return [(TURNS_FINISHED, "turn.finished", _playbook_unavailable(opened, marks))]
@@ -80,10 +89,10 @@ class Matcher:
         matched = TurnMatched(opened=opened, matching=matching, marks=self._marks(opened, received_ms))
         return [(TURNS_MATCHED, "turn.matched", matched)]
 
-    def _compiled(self, opened: TurnOpened) -> Compiled | None:
+    async def _compiled(self, opened: TurnOpened) -> Compiled | None:
         turn = opened.turn
         try:
-            return self._ready.of(turn)[1]
+            return await self._ready.of(turn)
         except Retryable:
             waited_seconds = self._clock() - turn.opened_at.timestamp()
             if waited_seconds < self._settings.playbook_wait_max_seconds:
@@ -95,11 +104,41 @@ class Matcher:
         first = first_inquiry(desk, opened)
         if not first.candidates and not first.underway:
             return decide(desk, opened, ())
-        heard, spent = await self._ask(first)
+        heard, spent = await self._hear(desk, first)
         if (second := second_inquiry(desk, heard)) is None:
-            return decide(desk, opened, (heard,)).model_copy(update={"spent": spent})
-        further, spent_further = await self._ask(second)
-        return decide(desk, opened, (heard, further)).model_copy(update={"spent": _sum(spent, spent_further)})
+            return decide(desk, opened, heard).model_copy(update={"spent": spent})
+        further, spent_further = await self._hear(desk, second)
+        return decide(desk, opened, (*heard, *further)).model_copy(update={"spent": _sum(spent, spent_further)})
+
+    async def _hear(self, desk: Compiled, inquiry: Inquiry) -> tuple[tuple[Heard, ...], Spent]:
+        """The answers to *inquiry*, divided where it is too large; a part that fails leaves the others theirs."""
+        parts = inquiry.split(desk.rules, self._calls)
+        if len(parts) == 1:
+            heard, spent = await self._ask(inquiry)
+            return (heard,), spent
+        places = asyncio.Semaphore(self._settings.calls_at_once_max)
+
+        async def one(part: Inquiry) -> tuple[Heard, Spent] | ModelUnavailable:
+            async with places:
+                try:
+                    return await self._ask(part)
+                except ModelUnavailable as error:
+                    return error
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(part)) for part in parts]
+        results = [task.result() for task in tasks]
+        away = [result for result in results if isinstance(result, ModelUnavailable)]
+        if len(away) == len(parts):
+            raise away[0]
+        # To try the whole turn again would ask, and pay for, what was answered once more.
+        answered = [
+            self._unknown(part, f"unavailable_{result.kind}", result, Usage())
+            if isinstance(result, ModelUnavailable)
+            else result
+            for part, result in zip(parts, results, strict=True)
+        ]
+        return tuple(heard for heard, _ in answered), reduce(_sum, (spent for _, spent in answered))
 
     async def _ask(self, inquiry: Inquiry) -> tuple[Heard, Spent]:
         opened, settings = inquiry.opened, self._settings

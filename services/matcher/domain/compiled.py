@@ -9,10 +9,14 @@ from services.matcher.domain.candidates import Candidate, of_guideline, of_journ
 from services.matcher.domain.journeys import step_id
 from services.matcher.domain.prompts import catalogue, fixed_sections, is_short
 from services.matcher.domain.relationships import Graph, Node, graph_of
-from services.matcher.domain.retrieval import ALL_MAX, Retriever
+from services.matcher.domain.retrieval import ALL_MAX, DEFAULT, Limits, Retriever
 from shared.arq.prompt import Section
 from shared.playbook.model import Guideline, Journey, Playbook, Relationship, RelationshipKind, Term
 from shared.playbook.references import ReferenceKind, reference
+
+ENTITY_BYTES = 3_200
+CHAR_BYTES = 4
+RELATIONSHIP_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,20 @@ class Compiled:
     glossary: tuple[Term, ...]
 
     @property
+    def bytes_held(self) -> int:
+        """About what it holds in memory: measured at 10,000 guidelines, 3.6 kB each with 110 characters of text."""
+        chars = sum(len(item.condition) + len(item.action) + len(item.description) for item in self.guidelines.values())
+        entities = len(self.guidelines) + len(self.journeys)
+        return ENTITY_BYTES * entities + CHAR_BYTES * chars + RELATIONSHIP_BYTES * len(self.playbook.relationships)
+
+    @property
     def has_situations(self) -> bool:
         """Whether there are journeys or choices, which are asked about by queries of their own."""
         return bool(self.journeys) or any(candidate.options for candidate in self.candidates)
 
 
-def compiled(playbook: Playbook) -> Compiled:
-    """*playbook* made ready."""
+def compiled(playbook: Playbook, limits: Limits = DEFAULT) -> Compiled:
+    """*playbook* made ready; of more than `ALL_MAX` candidates, *limits* say how many are asked about."""
     journeys = {journey.id: journey for journey in playbook.journeys if journey.enabled}
     guidelines = [g for g in playbook.guidelines if g.enabled and (g.journey is None or g.journey in journeys)]
     options = _options(playbook.relationships, guidelines, journeys)
@@ -68,7 +79,7 @@ def compiled(playbook: Playbook) -> Compiled:
         graph=graph,
         rules=rules,
         static=(*rules, catalogue(candidates)) if fits else rules,
-        retriever=None if fits else Retriever(candidates, graph, pinned, playbook.glossary),
+        retriever=None if fits else Retriever(candidates, graph, pinned, playbook.glossary, limits),
         glossary=() if is_short(playbook.glossary) else playbook.glossary,
     )
 

@@ -13,6 +13,7 @@ from services.matcher.domain.inquiry import Inquiry, Underway
 from services.matcher.domain.journeys import Progress
 from services.matcher.domain.prompts import mentioned
 from services.matcher.domain.resolving import resolve
+from services.matcher.domain.retrieval import Numbers
 from shared.events.turns import Instruction, JourneyPosition, Match, Matching, TurnOpened
 from shared.playbook.model import Criticality
 
@@ -32,14 +33,17 @@ class Heard:
         return matching.verdicts(self.answer, self.inquiry.candidates)
 
 
-def first_inquiry(desk: Compiled, opened: TurnOpened) -> Inquiry:
-    """What every turn asks: the candidates of all turns, and the journeys under way with their guidelines."""
+def first_inquiry(desk: Compiled, opened: TurnOpened, similarity: Numbers | None = None) -> Inquiry:
+    """
+    What every turn asks: the candidates of all turns, and the journeys under way with their guidelines. *similarity* is
+    that of the turn's meaning to each of the retriever's texts, where it is known.
+    """
     underway = tuple(
         Underway(desk.journeys[name], position.path)
         for name, position in sorted(opened.journeys.items())
         if name in desk.journeys
     )
-    chosen = desk.retriever.candidates(opened) if desk.retriever else ()
+    chosen = desk.retriever.candidates(opened, similarity) if desk.retriever else ()
     return Inquiry(
         opened,
         desk.static,
@@ -51,14 +55,14 @@ def first_inquiry(desk: Compiled, opened: TurnOpened) -> Inquiry:
     )
 
 
-def second_inquiry(desk: Compiled, first: Heard) -> Inquiry | None:
+def second_inquiry(desk: Compiled, first: Sequence[Heard]) -> Inquiry | None:
     """
     What is asked of the journeys that begin in this turn, which may at once have come further than their first state;
     None where none begins. A journey that an open choice offers does not begin.
     """
-    offered = choices.replaced(open_choices(first))
-    under_way = {item.journey.id for item in first.inquiry.underway}
-    begun = {match.guideline_id for match in first.matches if match.verdict == "applies"}
+    offered = choices.replaced([question for item in first for question in open_choices(item)])
+    under_way = {item.journey.id for heard in first for item in heard.inquiry.underway}
+    begun = {match.guideline_id for heard in first for match in heard.matches if match.verdict == "applies"}
     underway = tuple(
         Underway(journey)
         for name, journey in desk.journeys.items()
@@ -67,12 +71,12 @@ def second_inquiry(desk: Compiled, first: Heard) -> Inquiry | None:
     if not underway:
         return None
     return Inquiry(
-        first.inquiry.opened,
+        first[0].inquiry.opened,
         desk.rules,
         (),
         more=_scoped(desk, underway),
         underway=underway,
-        terms=first.inquiry.terms,
+        terms=first[0].inquiry.terms,
         with_situations=True,
     )
 

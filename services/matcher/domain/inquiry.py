@@ -3,7 +3,7 @@ One question to the model: what is asked about, how it is called in the prompt, 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from services.matcher.domain import matching
@@ -22,6 +22,14 @@ class Underway:
 
     journey: Journey
     path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """The most `guidelines` that one call asks about, and the `chars` of their texts."""
+
+    guidelines: int
+    chars: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,19 @@ class Inquiry:
             sections.append(Section("journeys", data=shown))
         return Prompt(self.static, (*sections, *turn_sections(self.opened, self.applied, self.terms)))
 
+    def split(self, rules: tuple[Section, ...], limits: CallLimits) -> tuple["Inquiry", ...]:
+        """
+        The inquiry, or several that ask the same between them where it is too large for one call by *limits*. *rules*
+        is the prompt's fixed part without candidates. A choice stays with its options, and journeys with the first.
+        """
+        parts = _parts(tuple(self.candidates.values()), limits)
+        if len(parts) <= 1:
+            return (self,)
+        return tuple(
+            replace(self, static=rules, fixed=(), more=part, underway=() if place else self.underway)
+            for place, part in enumerate(parts)
+        )
+
     def complaint(self, answer: MatchAnswer) -> str | None:
         """What is wrong with *answer*; None if it is complete."""
         return matching.complaint(answer, self.candidates, self.applied, self.journeys)
@@ -94,3 +115,29 @@ class Inquiry:
     def numbers_of(self, journey: Journey) -> dict[str, str]:
         """The numbers of a journey's states, by id."""
         return {state.id: self.states[journey.id, state.id] for state in journey.states}
+
+
+def _parts(candidates: Sequence[Candidate], limits: CallLimits) -> list[tuple[Candidate, ...]]:
+    """*candidates* in order, as few parts as fit *limits*; what is too large by itself is a part of its own."""
+    parts: list[list[Candidate]] = []
+    count = chars = 0
+    for together in _groups(candidates):
+        size = sum(len(item.condition) + len(item.action) + len(item.note) for item in together)
+        if not parts or count + len(together) > limits.guidelines or chars + size > limits.chars:
+            parts.append([])
+            count = chars = 0
+        parts[-1] += together
+        count, chars = count + len(together), chars + size
+    return [tuple(part) for part in parts]
+
+
+def _groups(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
+    """What cannot be asked about apart: choices with their options, also over several choices; else each one alone."""
+    group_of: dict[str, list[Candidate]] = {candidate.id: [candidate] for candidate in candidates}
+    for head in candidates:
+        for option in head.options:
+            one, other = group_of[head.id], group_of.get(option)
+            if other is not None and other is not one:
+                one += other
+                group_of |= dict.fromkeys((item.id for item in other), one)
+    return list({id(group): group for group in group_of.values()}.values())
