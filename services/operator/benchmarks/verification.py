@@ -5,7 +5,7 @@ What verification costs: calls and tokens of a reply of many claims in each vari
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +107,7 @@ async def gate_speed(settings: OperatorSettings, domains: Sequence[Domain]) -> G
     return GateSpeed(drafts, claims, drafts / seconds)
 
 
-def _written(settings: OperatorSettings, given: dict[str, object]) -> Path:
+def _written(settings: OperatorSettings, given: Mapping[str, object]) -> Path:
     folder = Path(settings.operator.folder)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "gate-drafts.json"
