@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from shared.arq.wording import contains_phrase, folded
 from shared.playbook.checking_journeys import journey_findings
+from shared.playbook.checking_tools import tool_findings
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook, RelationshipKind
 from shared.playbook.references import ReferenceKind, reference
@@ -187,4 +188,5 @@ RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _contradictory_relationships,
     _disambiguations,
     journey_findings,
+    tool_findings,
 )
