@@ -24,6 +24,7 @@ SECTIONS = frozenset(
         "kafka",
         "topics",
         "llm",
+        "embeddings",
         "rehearsal",
         "telemetry",
         "stage",

@@ -19,6 +19,13 @@ class MatcherMetrics:
         self.matched = Histogram(
             "holdfast_guidelines_matched", "Guidelines that apply.", buckets=COUNT_BUCKETS, registry=registry
         )
+        # Turns whose meaning was not compared although an embeddings endpoint is set: see its errors.
+        self.without_meaning = Counter(
+            "holdfast_match_without_meaning",
+            "Turns in which words alone decided what was asked about, although embeddings are set.",
+            ["reason"],
+            registry=registry,
+        )
         # Turns in which the playbook's policy stood in for the model, by what went wrong. Steady: see the model's
         # errors.
         self.unknown = Counter(

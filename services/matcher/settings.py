@@ -4,6 +4,7 @@ Settings of the matcher's process.
 
 from pydantic import Field
 
+from shared.llm.embeddings import EmbeddingsSettings
 from shared.llm.settings import LlmSettings
 from shared.settings import Section
 from shared.stage.process import StageProcessSettings
@@ -29,6 +30,9 @@ class MatchingSettings(Section):
     compiled_bytes_max: int = Field(
         536_870_912, ge=1, description="of all tenants' playbook versions kept ready for matching (3.6 kB a guideline)"
     )
+    vectors_bytes_max: int = Field(
+        268_435_456, ge=1, description="of all tenants' guidelines as vectors (4 bytes a dimension and guideline)"
+    )
     retrieved_max: int = Field(
         24, ge=1, le=40, description="guidelines found by similarity, where there are too many to ask about all"
     )
@@ -48,4 +52,5 @@ class MatcherSettings(StageProcessSettings):
     """What the matcher reads from its environment."""
 
     llm: LlmSettings = LlmSettings()
+    embeddings: EmbeddingsSettings = EmbeddingsSettings()
     matcher: MatchingSettings = MatchingSettings()

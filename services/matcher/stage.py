@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import reduce
-from typing import cast
+from typing import Protocol, cast
 
 import structlog
 
@@ -14,7 +14,7 @@ from services.matcher.domain.blueprints import PlainAnswer
 from services.matcher.domain.compiled import Compiled, compiled
 from services.matcher.domain.decision import Heard, decide, first_inquiry, second_inquiry
 from services.matcher.domain.inquiry import CallLimits, Inquiry
-from services.matcher.domain.retrieval import Limits
+from services.matcher.domain.retrieval import Limits, Numbers
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
 from shared.arq.blueprint import Blueprint
@@ -39,13 +39,23 @@ from shared.stage.turn_stage import Products
 
 STAGE = "matcher"
 PURPOSE = "match"
+MEANING_SHARE = 0.1
+"""Of the time that matching may use, for the turn's embedding."""
 PLAYBOOK_UNAVAILABLE = "playbook_unavailable"
 
 log = structlog.get_logger(__name__)
 
 
+class Meanings(Protocol):
+    """Knows how near a turn's meaning is to that of guidelines, or does not."""
+
+    async def similarity(self, desk: Compiled, opened: TurnOpened, *, deadline: float) -> Numbers | None:
+        """One number a text of the retriever, before *deadline* (the event loop's clock); None where not known."""
+        ...
+
+
 class Matcher:
-    """`TurnWork` of the matcher. *clock* tells unix seconds."""
+    """`TurnWork` of the matcher. *meanings* find guidelines beside words; *clock* tells unix seconds."""
 
     def __init__(
         self,
@@ -54,11 +64,13 @@ class Matcher:
         settings: MatchingSettings,
         metrics: MatcherMetrics,
         *,
+        meanings: Meanings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
         self._settings = settings
         self._metrics = metrics
+        self._meanings = meanings
         self._clock = clock
         limits = Limits(settings.retrieved_max, settings.unspoken_max)
         self._calls = CallLimits(settings.guidelines_per_call_max, settings.guideline_chars_per_call_max)
@@ -101,7 +113,7 @@ class Matcher:
         return None
 
     async def _match(self, desk: Compiled, opened: TurnOpened) -> Matching:
-        first = first_inquiry(desk, opened)
+        first = first_inquiry(desk, opened, await self._similarity(desk, opened))
         if not first.candidates and not first.underway:
             return decide(desk, opened, ())
         heard, spent = await self._hear(desk, first)
@@ -109,6 +121,12 @@ class Matcher:
             return decide(desk, opened, heard).model_copy(update={"spent": spent})
         further, spent_further = await self._hear(desk, second)
         return decide(desk, opened, (*heard, *further)).model_copy(update={"spent": _sum(spent, spent_further)})
+
+    async def _similarity(self, desk: Compiled, opened: TurnOpened) -> Numbers | None:
+        if self._meanings is None:
+            return None
+        ends = asyncio.get_running_loop().time() + self._remaining_seconds(opened) * MEANING_SHARE
+        return await self._meanings.similarity(desk, opened, deadline=ends)
 
     async def _hear(self, desk: Compiled, inquiry: Inquiry) -> tuple[tuple[Heard, ...], Spent]:
         """The answers to *inquiry*, divided where it is too large; a part that fails leaves the others theirs."""

@@ -21,11 +21,16 @@ log = structlog.get_logger(__name__)
 
 
 class HttpModel:
-    """The model that *settings* name; an async context manager that closes its connections."""
+    """
+    The model that *settings* name; an async context manager that closes its connections. *wire* is its API where the
+    provider does not say.
+    """
 
-    def __init__(self, settings: LlmSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, settings: LlmSettings, *, wire: Wire | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._settings = settings
-        self._wire = WIRES[settings.provider]
+        self._wire = wire or WIRES[settings.provider]
         headers = self._wire.headers(settings.key.get_secret_value())
         self._endpoint = Endpoint(settings, self._wire.path, headers, transport=transport)
         self._told_estimate = False

@@ -2,7 +2,7 @@
 Settings of the model endpoint (section `llm`), read from `HOLDFAST_LLM_*`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import httpx
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -23,6 +23,9 @@ class LlmSettings(Section):
 
     # A rejected key must not be quoted.
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    operation: ClassVar[str] = "chat"
+    """What its metrics call its calls."""
 
     url: str = "http://127.0.0.1:8081/v1"
     """Base address; `/chat/completions` (openai) or `/messages` (anthropic) is appended."""

@@ -385,6 +385,13 @@ MATCHER: Final = (
         "More: narrower conditions, priorities.",
     ),
     Metric(
+        "holdfast_match_without_meaning_total",
+        "counter",
+        ("reason",),
+        "Turns in which words alone decided what was asked about, although an embeddings endpoint is set.",
+        "`index` after a playbook's publication: its guidelines are being embedded. Else: see the endpoint's errors.",
+    ),
+    Metric(
         "holdfast_match_unknown_total",
         "counter",
         ("reason",),

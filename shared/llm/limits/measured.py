@@ -9,7 +9,7 @@ import httpx
 
 from shared.llm.base import Completion, LanguageModel, Request
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
-from shared.llm.metrics import OPERATION, OTHER, LlmMetrics
+from shared.llm.metrics import OTHER, LlmMetrics
 from shared.llm.settings import LlmSettings
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -24,7 +24,7 @@ class Measured:
         self._metrics = metrics
         self._in_flight = metrics.in_flight.labels(provider=settings.provider)
         self._labels = {
-            "gen_ai_operation_name": OPERATION,
+            "gen_ai_operation_name": settings.operation,
             "gen_ai_provider_name": settings.provider,
             "gen_ai_request_model": settings.model,
             "server_address": url.host,

@@ -1,7 +1,7 @@
 """
 The rehearsal model as an OpenAI-compatible server, on loopback unless told otherwise: `/v1/chat/completions`,
-`/v1/models`, `/healthz`, and `/stats`, which tells how many calls were answered and how many of them had been answered
-before.
+`/v1/embeddings`, `/v1/models`, `/healthz`, and `/stats`, which tells how many calls were answered and how many of them
+had been answered before.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from shared.llm.rehearsal.answering import Question, answer, http_fault, read_question
+from shared.llm.rehearsal.embedding import embedded
 from shared.llm.rehearsal.faults import HttpFault, Reply
 from shared.llm.rehearsal.rules import Rule, load_rules
 from shared.llm.rehearsal.settings import RehearsalSettings
@@ -85,6 +86,7 @@ class RehearsalServer:
         """Listen. Raises OSError if the port is taken."""
         app = web.Application(client_max_size=REQUEST_BYTES_MAX)
         app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/stats", self._stats)
@@ -153,6 +155,13 @@ class RehearsalServer:
 
     async def _stats(self, _: web.Request) -> web.Response:
         return _json({"calls": self._answered, "repeated": self._repeated})
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        try:
+            document = embedded(await request.json(), MODEL)
+        except ValueError as error:
+            return _json({"error": {"type": "invalid_request_error", "code": None, "message": str(error)}}, status=400)
+        return _json(document)
 
     async def _models(self, _: web.Request) -> web.Response:
         return _json({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "holdfast"}]})

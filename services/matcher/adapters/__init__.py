@@ -1,0 +1,3 @@
+"""
+What the matcher asks beside its model.
+"""
