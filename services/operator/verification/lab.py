@@ -37,6 +37,7 @@ from shared.playbook.model import Variant
 
 SAMPLES = Path(str(files("services.operator"))) / "samples"
 TENANT = "lab"
+ROUNDING = 1e-9
 ASKED_REASONS = frozenset({"words_stand_in_quote"})
 """Verdicts of code on an answer of the model: it was asked, and could have raised a false alarm."""
 FILLERS = ("Could you tell me more?",)
@@ -54,7 +55,9 @@ class Expected:
     @property
     def agrees(self) -> bool:
         """Whether what was set lies within the interval; where nothing was at risk there is nothing to disagree."""
-        return self.measured is None or self.measured.low <= self.set <= self.measured.high
+        if self.measured is None:
+            return True
+        return self.measured.low - ROUNDING <= self.set <= self.measured.high + ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,5 @@ def _dialogues(turns: int) -> list[Dialogue]:
     rows = (SAMPLES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [line.text for dialogue in read_dialogues(rows) for line in dialogue.lines]
     return [
-        Dialogue(f"l-{number}", (), (Line(f"{texts[number % len(texts)]} ({number})", 0.0),))
-        for number in range(turns)
+        Dialogue(f"l-{number}", (), (Line(f"{texts[number % len(texts)]} ({number})", 0.0),)) for number in range(turns)
     ]
