@@ -22,6 +22,16 @@ class ConversationsSection(Section):
     )
     variables_bytes_max: int = Field(65_536, ge=1_024, le=98_304, description="of a conversation's variables, as JSON")
     journeys_bytes_max: int = Field(16_384, ge=1_024, le=65_536, description="of its journey positions, as JSON")
+    calls_max: int = Field(
+        16, ge=1, le=64, description="tool calls kept in mind: waiting for approval or a result, or not yet told of"
+    )
+    calls_bytes_max: int = Field(
+        131_072, ge=8_192, le=163_840, description="of these calls with their results, as JSON; a longer result is cut"
+    )
+    legs_max: int = Field(16, ge=2, le=64, description="passes of one turn through the stages; beyond, it fails")
+    grant_seconds: float = Field(
+        3_600.0, ge=1, description="a call that was allowed and not reported on for so long is of unknown outcome"
+    )
     applied_max: int = Field(200, ge=1, le=500, description="performed guidelines remembered, the latest ones")
     erasure_retention_seconds: float = Field(
         7 * _DAY_SECONDS,

@@ -94,7 +94,10 @@ class TurnOpened(Body):
     variables: dict[str, str] = Field(default_factory=dict)
     customer_name: str = ""
     grants: tuple[Grant, ...] = Field((), description="calls that the ledger allows this leg to execute")
-    results: tuple[ToolResult, ...] = Field((), description="what the calls of the turn's former legs came to")
+    results: tuple[ToolResult, ...] = Field(
+        (), description="what calls came to in the turn's former legs, or in former turns whose reply was never sent"
+    )
+    fresh: tuple[str, ...] = Field((), description="ids of the calls among `results` that no former leg has carried")
     matching: "Matching | None" = Field(None, description="the matcher's judgement in the turn's former leg")
     marks: tuple[Mark, ...] = ()
 
@@ -347,6 +350,8 @@ class TurnClosed(Body):
     """of the text that was sent, if any"""
     fallback: str = ""
     """the fallback that was sent, by its name in the playbook"""
+    outstanding: tuple[str, ...] = ()
+    """ids of tool calls that were allowed, may have been executed, and have no result yet"""
     closed_at: datetime
     """when it ended"""
     matching: Matching | None = None
@@ -372,3 +377,8 @@ class ClosedBy(StrEnum):
     UNKNOWN_AGENT = "unknown_agent"
     EVENT_EXPIRED = "event_expired"
     ID_CONFLICT = "id_conflict"
+    APPROVAL_REQUESTED = "approval_requested"
+    TOOL_OUTCOME_UNKNOWN = "tool_outcome_unknown"
+    TOO_MANY_LEGS = "too_many_legs"
+    TOO_MANY_CALLS = "too_many_calls"
+    REFUSED_CALL = "refused_call"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 EVENT_ID_CHARS_MAX = 256
 """Longer event ids, and unprintable ones, are refused: they are repeated in every record about their turn."""
 REASON_CHARS_MAX = 128
+CALL_ID_CHARS_MAX = 64
+"""Of a tool call's id, which is an approval's as well, and of a claimant's word."""
 REPLY_BYTES_MAX = 131_072
 """A verified reply beyond this is refused; playbooks allow 20,000 characters at most."""
 SETTLE_CAP = 5
@@ -27,5 +29,9 @@ class Bounds:
     variables_bytes_max: int
     applied_max: int
     journeys_bytes_max: int
+    calls_max: int
+    calls_bytes_max: int
+    legs_max: int
+    grant_seconds: float
     erasure_retention_seconds: float
     idle_retention_seconds: float

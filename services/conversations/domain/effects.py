@@ -6,6 +6,7 @@ import hashlib
 from enum import StrEnum
 from typing import NamedTuple
 
+from services.conversations.domain.calls import Call, Calls
 from services.conversations.domain.state import OpenTurn, Performed
 from services.conversations.domain.transcript import Transcript
 from shared.events.conversation import Mode, ResponseOrigin
@@ -26,7 +27,10 @@ class Reply(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A turn was opened: the stages are to find its reply."""
+    """
+    A turn's leg was opened: the stages are to find its reply. `calls` are those that it carries; `paused` is what ended
+    its former leg.
+    """
 
     turn: OpenTurn
     transcript: Transcript
@@ -34,11 +38,22 @@ class Opened(NamedTuple):
     journeys: dict[str, tuple[str, ...]]
     variables: dict[str, str]
     customer_name: str
+    calls: Calls = ()
+    paused: TurnFinished | None = None
+
+
+class Asked(NamedTuple):
+    """*turn* asks a person to allow *call*."""
+
+    turn: OpenTurn
+    call: Call
+    description: str
 
 
 class Closed(NamedTuple):
     """
-    A turn ended, with the reply that left, if any. `finished` is the stages' record, where they came to an end before.
+    A turn ended, with the reply that left, if any. `finished` is the stages' record, where they came to an end before;
+    `outstanding` are the calls that were allowed and have no result.
     """
 
     turn: OpenTurn
@@ -49,6 +64,7 @@ class Closed(NamedTuple):
     reply: Reply | None = None
     finished: TurnFinished | None = None
     records_claim_texts: bool = False
+    outstanding: tuple[str, ...] = ()
 
 
 class Note(StrEnum):
@@ -62,5 +78,6 @@ class Note(StrEnum):
     AFTER_ERASURE = "after_erasure"
     ASSISTANT_ECHO = "assistant_echo"
     UNKNOWN_APPROVAL = "unknown_approval"
+    LATE_TOOL_RESULT = "late_tool_result"
     UNKNOWN_MODE = "unknown_mode"
     RECORD_TRIMMED = "record_trimmed"

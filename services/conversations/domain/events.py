@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from services.conversations.domain.approvals import approval_given, expire_approvals
 from services.conversations.domain.bounds import EVENT_ID_CHARS_MAX
 from services.conversations.domain.effects import Note
 from services.conversations.domain.finish import turn_finished
+from services.conversations.domain.legs import follow_up
 from services.conversations.domain.messages import message_after_erasure, message_posted
 from services.conversations.domain.seen import body_seen, fingerprint, remember
 from services.conversations.domain.state import ConversationState
@@ -62,11 +64,6 @@ def variable_set(step: Step, event: Envelope[VariableSet]) -> None:
     step.state.variables = variables
 
 
-def approval_given(step: Step, _event: Envelope[ApprovalGiven]) -> None:
-    """`approval.given`: no turn asks for approval yet, so it answers nothing that was asked."""
-    step.notes.append(Note.UNKNOWN_APPROVAL)
-
-
 def conversation_closed(step: Step, _event: Envelope[ConversationClosed]) -> None:
     """
     `conversation.closed`: what waits for an answer gets none. A later message simply goes on with the conversation.
@@ -109,9 +106,12 @@ def apply_event(step: Step, event: Envelope[Any]) -> bool:
 
     """
     if isinstance(event.data, TurnFinished):
+        calls = step.state.calls
         turn_finished(step, event)
         step.state.touched_ms = step.now_ms
-        return bool(step.effects)
+        if step.state.calls:
+            follow_up(step)
+        return bool(step.effects) or step.state.calls is not calls
     if len(event.id) > EVENT_ID_CHARS_MAX or not event.id.isprintable():
         raise Invalid(
             "bad_id", f"ce_id has {len(event.id)} characters; at most {EVENT_ID_CHARS_MAX}, all printable, are taken"
@@ -127,6 +127,8 @@ def apply_event(step: Step, event: Envelope[Any]) -> bool:
         )
     _handler(step, event)(step, event)
     state = step.state
+    if state.calls:
+        follow_up(step)
     state.seen = remember(state.seen, mark, step.bounds.seen_events_max)
     state.touched_ms = step.now_ms
     if not state.retire_ms:
@@ -147,15 +149,23 @@ def _after_erasure(step: Step, _event: Envelope[Body]) -> None:
 def apply_time(step: Step) -> bool:
     """Work what is due into *step*; False when the conversation is to be forgotten altogether."""
     state, now_ms = step.state, step.now_ms
+    if state.calls:
+        expire_approvals(step)
     if state.open is not None and state.open.deadline_ms <= now_ms:
         expire(step)
     elif state.waiting and state.settle_due_ms <= now_ms:
         open_turn(step)
+    if state.calls:
+        follow_up(step)
     if step.effects:
         state.touched_ms = now_ms
     if not state.retire_ms or state.retire_ms > now_ms:
         return True
     if state.erased_at_ms:
         return False
-    state.retire_ms = state.touched_ms + round(step.bounds.idle_retention_seconds * 1000)
+    state.retire_ms = max(
+        state.touched_ms + round(step.bounds.idle_retention_seconds * 1000),
+        *[call.due_ms + 1 for call in state.calls],
+        0,
+    )
     return state.retire_ms > now_ms

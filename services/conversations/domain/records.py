@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from services.conversations.domain.effects import Closed, Note, Opened, Reply
+from services.conversations.domain.calls import Call, Calls
+from services.conversations.domain.effects import Asked, Closed, Note, Opened, Reply
 from services.conversations.domain.instants import at
 from services.conversations.domain.state import OpenTurn
 from services.conversations.domain.step import Step
@@ -19,7 +20,7 @@ from shared.events.claims import ReasoningMode
 from shared.events.codec import Headers, headers_of, sibling, source_of
 from shared.events.conversation import ResponseOrigin
 from shared.events.envelope import Address, Envelope, derived_id
-from shared.events.turns import ClaimVerdict
+from shared.events.turns import ClaimVerdict, TurnFinished
 
 SERVICE = "conversations"
 RECORD_BYTES_MAX = 1_000_000
@@ -41,6 +42,8 @@ def emissions(step: Step) -> list[Emission]:
     for effect in step.effects:
         if isinstance(effect, Opened):
             written.append(_opened(step, effect))
+        elif isinstance(effect, Asked):
+            written.append(_asked(step, effect))
         else:
             written += _closed(step, effect)
     return written
@@ -57,12 +60,56 @@ def _opened(step: Step, opened: Opened) -> Emission:
         "journeys": {name: {"path": path} for name, path in opened.journeys.items()},
         "variables": opened.variables,
         "customer_name": opened.customer_name,
-        "marks": (_opening_mark(turn),),
+        "marks": (_opening_mark(turn),) if opened.paused is None else _leg_marks(step, opened.paused),
     }
+    if opened.calls:
+        body |= _of_calls(opened.calls, anew=opened.paused is None)
     # The messages were encoded when they were posted. What is replaced occurs once: in a string the quotes are escaped.
     transcript = b'"transcript":[%b]' % b",".join([entry.utterance for entry in opened.transcript.entries])
     value = to_json(body).replace(_NO_TRANSCRIPT, transcript, 1)
+    matching = opened.paused.matching if opened.paused else None
+    if matching is not None:
+        full = b'%b,"matching":%b}' % (value[:-1], matching.model_dump_json(exclude_unset=True).encode())
+        # Without, the matcher asks once more.
+        value = full if len(full) <= RECORD_BYTES_MAX else value
     return Emission(topics.TURNS_OPENED, _headers(step, turn, "turn.opened", turn.leg), value)
+
+
+def _of_calls(calls: Calls, *, anew: bool) -> dict[str, Any]:
+    """
+    The grants and results that a leg carries; where it begins a turn *anew*, no result was before its matcher yet.
+    """
+    return {
+        "grants": [{"call": _call(call), "claimant": call.claimant} for call in calls if call.result is None],
+        "results": [{"call": _call(call), **call.result} for call in calls if call.result is not None],
+        "fresh": [call.id for call in calls if call.result is not None and (anew or not call.carried)],
+    }
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {"id": call.id, "tool": call.tool, "arguments": call.arguments}
+
+
+def _leg_marks(step: Step, paused: TurnFinished) -> list[Any]:
+    """The way of the turn so far: the former leg's, then the ledger's."""
+    return [*paused.marks, _mark(step.now_ms, step.now_ms)]
+
+
+def _asked(step: Step, asked: Asked) -> Emission:
+    turn, call = asked.turn, asked.call
+    body = {
+        "approval_id": call.id,
+        "turn_id": turn.id,
+        "agent": turn.agent,
+        "tool": call.tool,
+        "description": asked.description,
+        "arguments": call.arguments,
+        "expires_at": at(call.due_ms),
+    }
+    headers = sibling(
+        _headers(step, turn, "turn.closed"), derived_id(call.id, "approval.requested"), "approval.requested"
+    )
+    return Emission(topics.CONVERSATION_RESPONSES, headers, to_json(body))
 
 
 def _closed(step: Step, closed: Closed) -> list[Emission]:
@@ -104,6 +151,7 @@ def _closing(step: Step, closed: Closed) -> bytes:
             "mode": str(closed.mode),
             "response_sha256": reply.sha256 if reply else "",
             "fallback": reply.fallback if reply else "",
+            "outstanding": closed.outstanding,
             "closed_at": at(closed.closed_ms),
             "marks": _marks(closed),
         }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from services.conversations.domain.calls import Call, Calls, Standing
 from services.conversations.domain.transcript import EMPTY, NO_SEQUENCE, Entry, Transcript, transcript_of
 from shared.errors import Fatal
 from shared.events.conversation import Mode
@@ -54,6 +55,7 @@ class ConversationState:
       covers yet (the burst that began at `burst_ms` has not settled), and `carried` those whose turn was superseded
       before it was answered; `waiting_since_ms` is when the oldest of them came, `traceparent` the trace of the
       newest.
+    * `calls` are the tool calls kept in mind (calls.py).
     * `erased_at_ms` > 0: the conversation was erased; nothing but the epoch and the marker is left.
     * `retire_ms` is when the state is looked at for removal; it is moved on when it is due, not at each event.
 
@@ -81,6 +83,7 @@ class ConversationState:
     retire_ms: int = 0
     erased_at_ms: int = 0
     transcript: Transcript = EMPTY
+    calls: Calls = ()
 
     def copy(self) -> "ConversationState":
         """A copy that may be changed."""
@@ -97,11 +100,15 @@ class ConversationState:
             dues.append(self.open.deadline_ms)
         elif self.waiting:
             dues.append(self.settle_due_ms)
+        if self.calls:
+            dues += [call.due_ms for call in self.calls if call.standing == Standing.ASKED]
         return min(dues, default=None)
 
 
 _MAPPINGS = ("variables", "applied", "journeys")
-_PLAIN = {f.name: f.default for f in fields(ConversationState) if f.name not in {"open", "transcript", *_MAPPINGS}}
+_PLAIN = {
+    f.name: f.default for f in fields(ConversationState) if f.name not in {"open", "transcript", "calls", *_MAPPINGS}
+}
 
 
 def encode(state: ConversationState) -> bytes:
@@ -116,6 +123,8 @@ def encode(state: ConversationState) -> bytes:
             head[name] = values[name]
     if state.open is not None:
         head["open"] = state.open._asdict()
+    if state.calls:
+        head["calls"] = [call._asdict() for call in state.calls]
     entries = state.transcript.entries
     if entries:
         if state.sequence != NO_SEQUENCE:
@@ -149,6 +158,7 @@ def decode(data: bytes) -> ConversationState:
                 "waiting": tuple(values["waiting"]),
                 "carried": tuple(values["carried"]),
                 "open": _open_turn(head.get("open")),
+                "calls": tuple(_call(values) for values in head.get("calls", ())),
                 "variables": head.get("variables", {}),
                 "applied": {name: Performed(*pair) for name, pair in head.get("applied", {}).items()},
                 "journeys": {name: tuple(path) for name, path in head.get("journeys", {}).items()},
@@ -173,3 +183,7 @@ def _open_turn(values: dict[str, Any] | None) -> OpenTurn | None:
         return None
     known = {name: value for name, value in values.items() if name in OpenTurn._fields}
     return OpenTurn(**known | {"covers": tuple(known["covers"])})
+
+
+def _call(values: dict[str, Any]) -> Call:
+    return Call(**{name: value for name, value in values.items() if name in Call._fields})

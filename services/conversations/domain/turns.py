@@ -5,6 +5,7 @@ Epochs count the turns of a conversation; only the newest may be open. A turn th
 message, manual mode) never reaches the stages: it is closed without having been opened on `turns.opened`.
 """
 
+from services.conversations.domain import calls
 from services.conversations.domain.bounds import SETTLE_CAP
 from services.conversations.domain.effects import Closed, Opened, Reply
 from services.conversations.domain.experiment import arm_of
@@ -12,7 +13,7 @@ from services.conversations.domain.instants import at
 from services.conversations.domain.state import OpenTurn
 from services.conversations.domain.step import Step
 from services.conversations.domain.transcript import Window, entry_of
-from shared.events.conversation import Author, ResponseOrigin
+from shared.events.conversation import Author, Mode, ResponseOrigin
 from shared.events.envelope import derived_id
 from shared.events.turns import ClosedBy, Outcome, TurnFinished, Utterance
 from shared.playbook.model import Limits
@@ -45,26 +46,53 @@ def open_turn(step: Step) -> None:
     Of those left over only the newest are covered again where there are more than `covers_max`; each was covered
     before.
     """
+    begin(step, step.state.agent, unanswered(step), accepted_ms=step.state.waiting_since_ms)
+
+
+def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) -> None:
+    """Open a turn of *agent* for *covers*; without a playbook, or over a call of unknown outcome, it ends at once."""
     state = step.state
-    covers = _unanswered(step)
-    found = step.playbooks.current(step.address.tenant, state.agent)
+    found = step.playbooks.current(step.address.tenant, agent)
     if found is None:
-        close_at_once(step, state.agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
+        close_at_once(step, agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
+        return
+    if state.calls and (lapsed := calls.lapsed(state.calls, step.now_ms, step.bounds.grant_seconds)):
+        state.calls = tuple(call for call in state.calls if call.id not in lapsed)
+        hand_off_at_once(step, agent, covers, outstanding=lapsed)
         return
     version, playbook = found
     turn = _turn(
         step,
-        state.agent,
+        agent,
         covers,
         version,
         deadline_ms=step.now_ms + max(1, round(playbook.limits.deadline_seconds * 1000)),
-        accepted_ms=state.waiting_since_ms,
+        accepted_ms=accepted_ms,
         arm=arm_of(playbook.experiment, step.address),
     )
-    state.open = turn
     state.transcript = state.transcript.within(Window.of(playbook.limits, step.bounds.history_bytes_max))
+    open_leg(step, turn)
+
+
+def open_leg(step: Step, turn: OpenTurn, paused: TurnFinished | None = None) -> None:
+    """Let the stages work on *turn*, with the calls that are kept in mind; *paused* ended its former leg, if any."""
+    state = step.state
+    state.open = turn
+    taken: calls.Calls = ()
+    if state.calls:
+        taken = calls.of_leg(state.calls, turn.agent)
+        state.calls = calls.carried(state.calls, turn.agent)
     step.effects.append(
-        Opened(turn, state.transcript, state.applied, state.journeys, state.variables, state.customer_name)
+        Opened(
+            turn,
+            state.transcript,
+            state.applied,
+            state.journeys,
+            state.variables,
+            state.customer_name,
+            taken,
+            paused,
+        )
     )
 
 
@@ -90,7 +118,7 @@ def settle(step: Step, outcome: Outcome, reason: ClosedBy) -> None:
     if state.open is not None:
         close(step, outcome, reason)
     elif state.waiting:
-        close_at_once(step, state.agent, _unanswered(step), outcome, reason)
+        close_at_once(step, state.agent, unanswered(step), outcome, reason)
 
 
 def close(
@@ -101,16 +129,35 @@ def close(
     reply: Reply | None = None,
     finished: TurnFinished | None = None,
     records_claim_texts: bool = False,
+    outstanding: tuple[str, ...] = (),
 ) -> None:
     """Close the open turn; a reply goes into the transcript, as the customer sees it."""
     turn, step.state.open = step.state.open, None
     if turn is None:
         raise RuntimeError("a turn was closed while none was open; a handler must look first")
-    _end(step, turn, outcome, reason, reply, finished, records_claim_texts=records_claim_texts)
+    if step.state.calls:
+        _part_with_calls(step, turn, outcome)
+    _end(
+        step,
+        turn,
+        outcome,
+        reason,
+        reply,
+        finished,
+        records_claim_texts=records_claim_texts,
+        outstanding=outstanding,
+    )
 
 
 def close_at_once(
-    step: Step, agent: str, covers: tuple[str, ...], outcome: Outcome, reason: ClosedBy, fallback: str = ""
+    step: Step,
+    agent: str,
+    covers: tuple[str, ...],
+    outcome: Outcome,
+    reason: ClosedBy,
+    fallback: str = "",
+    *,
+    outstanding: tuple[str, ...] = (),
 ) -> None:
     """A turn for *covers* that ends as it begins, with the playbook's text *fallback* where one is named."""
     found = step.playbooks.current(step.address.tenant, agent)
@@ -118,7 +165,25 @@ def close_at_once(
         step, agent, covers, found[0] if found else "", deadline_ms=step.now_ms, accepted_ms=step.now_ms, arm=""
     )
     reply = fallback_reply(step, turn, fallback) if fallback else None
-    _end(step, turn, outcome, reason, reply, None)
+    _end(step, turn, outcome, reason, reply, None, outstanding=outstanding)
+
+
+def hand_off_at_once(step: Step, agent: str, covers: tuple[str, ...], *, outstanding: tuple[str, ...]) -> None:
+    """
+    A turn that passes *covers* to people as it begins: of the calls *outstanding* nobody can tell what they did. Where
+    people have the conversation already, the customer is not told so again.
+    """
+    fallback = "hand_off" if step.state.mode is not Mode.MANUAL else ""
+    step.state.mode = Mode.MANUAL
+    close_at_once(
+        step,
+        agent,
+        covers,
+        Outcome.HANDED_OFF,
+        ClosedBy.TOOL_OUTCOME_UNKNOWN,
+        fallback,
+        outstanding=outstanding,
+    )
 
 
 def expire(step: Step) -> None:
@@ -135,12 +200,25 @@ def fallback_reply(step: Step, turn: OpenTurn, name: str) -> Reply | None:
     return Reply(text, ResponseOrigin.FALLBACK, name) if text else None
 
 
-def _unanswered(step: Step) -> tuple[str, ...]:
+def unanswered(step: Step) -> tuple[str, ...]:
+    """The newest of the messages that no reply answers; none waits any more."""
     state = step.state
     covers = (*state.carried, *state.waiting)[-step.bounds.covers_max :]
     state.carried = state.waiting = ()
     state.settle_due_ms = state.burst_ms = 0
     return covers
+
+
+def _part_with_calls(step: Step, turn: OpenTurn, outcome: Outcome) -> None:
+    """
+    What was only read ends with *turn*; the mode that a result asked for comes into force, unless the turn that takes
+    this one's place is to be answered first.
+    """
+    state = step.state
+    if outcome is not Outcome.SUPERSEDED:
+        manual, state.calls = calls.without_mode(state.calls, turn.agent)
+        state.mode = Mode.MANUAL if manual else state.mode
+    state.calls = tuple(call for call in state.calls if not call.reads)
 
 
 def _turn(
@@ -172,10 +250,23 @@ def _end(
     finished: TurnFinished | None,
     *,
     records_claim_texts: bool = False,
+    outstanding: tuple[str, ...] = (),
 ) -> None:
     state = step.state
+    if state.calls:
+        outstanding = (*outstanding, *calls.outstanding(state.calls))
     step.effects.append(
-        Closed(turn, outcome, reason, state.mode, step.now_ms, reply, finished, records_claim_texts=records_claim_texts)
+        Closed(
+            turn,
+            outcome,
+            reason,
+            state.mode,
+            step.now_ms,
+            reply,
+            finished,
+            records_claim_texts=records_claim_texts,
+            outstanding=outstanding,
+        )
     )
     if reply is not None:
         said = Utterance(id=turn.id, author=Author.ASSISTANT, text=reply.text, at=at(step.now_ms))

@@ -21,15 +21,7 @@ from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Ve
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
 from shared.events.schema import writer_schema
-from shared.events.topics import (
-    CLAIMS_JUDGED,
-    CONVERSATION_EVENTS,
-    CONVERSATION_RESPONSES,
-    TOPICS,
-    TURNS_CLOSED,
-    TURNS_FINISHED,
-    TURNS_OPENED,
-)
+from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED
 from shared.playbook.directory import StaticDirectory
 from shared.playbook.model import Playbook, Profile
 from shared.stage.base import Record
@@ -37,13 +29,8 @@ from shared.stage.base import Record
 START_MS = 1_790_000_000_000
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 VALIDATORS = {
-    topic: Draft202012Validator(writer_schema(event_type))
-    for topic, event_type in (
-        (TURNS_OPENED, "turn.opened"),
-        (TURNS_CLOSED, "turn.closed"),
-        (CONVERSATION_RESPONSES, "response.sent"),
-        (CLAIMS_JUDGED, "claim.judged"),
-    )
+    event_type: Draft202012Validator(writer_schema(event_type))
+    for event_type in ("turn.opened", "turn.closed", "response.sent", "approval.requested", "claim.judged")
 }
 
 
@@ -78,7 +65,7 @@ class World:
         self.due_ms = None
         self.offset = 0
         self.number = 0
-        self.opened, self.closed, self.responses, self.claims = [], [], [], []
+        self.opened, self.closed, self.responses, self.claims, self.asked = [], [], [], [], []
         self.envelopes = []
         self.last = ()
 
@@ -172,19 +159,20 @@ class World:
         for output in transition.outputs:
             assert output.key == self.address.key
             assert len(output.value) < 1_000_000
-            VALIDATORS[output.topic].validate(json.loads(output.value))
             event = codec.decode(TOPICS[output.topic].types, output.key, output.headers, output.value)
+            VALIDATORS[event.type].validate(json.loads(output.value))
             self.envelopes.append(event)
-            self._sink(output.topic).append(event.data)
+            self._sink(event.type).append(event.data)
         return transition
 
-    def _sink(self, topic):
+    def _sink(self, event_type):
         return {
-            TURNS_OPENED: self.opened,
-            TURNS_CLOSED: self.closed,
-            CONVERSATION_RESPONSES: self.responses,
-            CLAIMS_JUDGED: self.claims,
-        }[topic]
+            "turn.opened": self.opened,
+            "turn.closed": self.closed,
+            "response.sent": self.responses,
+            "approval.requested": self.asked,
+            "claim.judged": self.claims,
+        }[event_type]
 
     @property
     def outcomes(self):

@@ -52,7 +52,9 @@ class TestOpening:
         w = world()
         w.post('quotes " and \\ and "transcript":[] and \u2028 and \x01', event_id='x","transcript":[]')
         value = w.last[0].value
-        assert json.loads(value) == json.loads(TurnOpened.model_validate_json(value).model_dump_json())
+        assert json.loads(value) == json.loads(
+            TurnOpened.model_validate_json(value).model_dump_json(exclude_unset=True)
+        )
         assert w.opened[0].transcript[0].text.startswith('quotes " and')
 
     def test_envelopes_name_turn_cause_and_trace(self, world):

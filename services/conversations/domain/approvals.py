@@ -1,0 +1,58 @@
+"""
+Approvals: what a person, or the passing of time, decides about a call that waits to be allowed.
+
+The decision is owed to the customer: it goes into the open turn's next leg, or opens a turn of its own (legs.py).
+"""
+
+from typing import Any
+
+from services.conversations.domain.calls import Call, Standing
+from services.conversations.domain.effects import Note
+from services.conversations.domain.instants import at
+from services.conversations.domain.step import Step
+from shared.events.conversation import ApprovalGiven
+from shared.events.envelope import Envelope
+from shared.events.tools import ToolStatus
+
+
+def approval_given(step: Step, event: Envelope[ApprovalGiven]) -> None:
+    """
+    `approval.given`: the first decision in time counts; any other, and one about what nobody asked, changes nothing.
+
+    One that comes when its time is over is none, whether or not the timer was faster.
+    """
+    expire_approvals(step)
+    decided = event.data
+    asked = next((call for call in step.state.calls if call.id == decided.approval_id), None)
+    if asked is None or asked.standing != Standing.ASKED:
+        step.notes.append(Note.UNKNOWN_APPROVAL)
+        return
+    if decided.granted:
+        _replace(step, asked._replace(standing=Standing.GRANTED, since_ms=step.now_ms, due_ms=0))
+    else:
+        _settle(step, asked, ToolStatus.REFUSED, "a person did not allow it")
+
+
+def expire_approvals(step: Step) -> None:
+    """Nobody decided in time about what was to be decided by now."""
+    for call in step.state.calls:
+        if call.standing == Standing.ASKED and call.due_ms <= step.now_ms:
+            _settle(step, call, ToolStatus.EXPIRED, "nobody decided in time")
+
+
+def _settle(step: Step, call: Call, status: ToolStatus, error: str) -> None:
+    result: dict[str, Any] = {
+        "status": str(status),
+        "data": None,
+        "metadata": {},
+        "fields": {},
+        "guidelines": [],
+        "mode": "",
+        "error": error,
+        "at": at(step.now_ms).isoformat(),
+    }
+    _replace(step, call._replace(due_ms=0).settled(result, step.now_ms))
+
+
+def _replace(step: Step, new: Call) -> None:
+    step.state.calls = tuple(new if call.id == new.id else call for call in step.state.calls)
