@@ -20,9 +20,11 @@ from rich.progress import Progress
 from services.operator.adapters.stack import Broker, Stack, StackPlan, running
 from services.operator.commands.report import needs_extra
 from services.operator.evaluation.distractors import distractors
+from services.operator.evaluation.plays import TENANT, Plan, Play, plays
+from services.operator.evaluation.recorded import SCRIPTED_ONLY
 from services.operator.evaluation.recording import RecordingProxy
 from services.operator.evaluation.result import Result, append_result, drop_partial_line, read_results
-from services.operator.evaluation.runner import TENANT, Plan, Play, plays, run
+from services.operator.evaluation.runner import run, stages_for
 from services.operator.evaluation.scenario import Scenario, read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
 from services.operator.settings import OperatorSettings
@@ -104,7 +106,7 @@ def command(
     setup = Setup(broker, model, record, replay)
     _check(setup, settings)
     console = Console()
-    known, unfit = _read(scenarios or sorted(SAMPLES.glob("*.yaml")), area)
+    known, unfit = _read(scenarios or sorted(SAMPLES.glob("*.yaml")), area, model)
     sizes = tuple(dict.fromkeys(guidelines or [0]))
     label = settings.llm.model if model is Model.ENDPOINT else model.value
     plan = Plan(label, repeats, sizes, open_max, answer_seconds_max / BUDGET_SHARE)
@@ -137,14 +139,16 @@ def _check(setup: Setup, settings: OperatorSettings) -> None:
         raise Fatal(f"--record and --replay know only OpenAI-compatible endpoints, not {settings.llm.provider}")
 
 
-def _read(paths: Sequence[Path], area: str) -> tuple[list[Scenario], dict[str, str]]:
+def _read(paths: Sequence[Path], area: str, model: Model) -> tuple[list[Scenario], dict[str, str]]:
     known: dict[str, Scenario] = {}
     unfit: dict[str, str] = {}
     for path in paths:
         scenarios, left_out = read_scenarios(path)
         if twice := known.keys() & {scenario.id for scenario in scenarios}:
             raise Fatal(f"{path}: another file has the scenarios {', '.join(sorted(twice)[:5])} as well; rename one")
-        known |= {scenario.id: scenario for scenario in scenarios if scenario.area.startswith(area)}
+        given = {one.id for one in scenarios if one.area in SCRIPTED_ONLY} if model is not Model.SCRIPTED else set()
+        unfit |= dict.fromkeys(given, "the model's verdicts are given; it is played with `--model scripted`")
+        known |= {one.id: one for one in scenarios if one.area.startswith(area) and one.id not in given}
         unfit |= left_out
     if not known:
         raise Fatal("no scenario to play: none fits, or `--area` leaves all of them out")
@@ -169,7 +173,7 @@ async def _play(
             tenant=TENANT,
             playbook=first.scenario.playbook(first.agent, distractors(first.scenario, first.guidelines)),
             broker=setup.broker,
-            stages=("matcher",),
+            stages=stages_for(todo),
             model_url=url,
             environ=environ,
             ready_seconds_max=settings.operator.ready_seconds_max,
@@ -184,7 +188,14 @@ async def _play(
                     append_result(kept, result)
                     progress.advance(task)
 
-                await _guarded(stack, run(stack.kafka, todo, plan, keep))
+                llm = settings.llm.model_copy(
+                    update={
+                        "url": stack.model_url,
+                        "first_byte_timeout_seconds": seconds,
+                        "total_timeout_seconds": seconds,
+                    }
+                )
+                await _guarded(stack, run(stack.kafka, llm, todo, plan, keep))
 
 
 async def _guarded(stack: Stack, playing: Coroutine[None, None, None]) -> None:
@@ -238,6 +249,8 @@ def _show(
         figures = scores(results)
         console.print(report.score_table(f"right decisions, {title}", figures))
         console.print(report.cost_table(f"cost of a play, {title}", figures))
+    if unfit:
+        console.print(report.unfit_table(unfit))
     comparison = compared(read_results(compare).values(), found) if compare else None
     if comparison:
         console.print(report.comparison_table(comparison))

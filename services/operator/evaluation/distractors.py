@@ -55,6 +55,10 @@ _MATTERS: Final = (
     ("scrap value of", "quote the price per tonne"),
 )
 
+_PORTS: Final = ("", *(f" at {name}" for name in (
+    "Aberholm", "Brackmouth", "Corvenhaven", "Dunsilt", "Eastrova", "Fennport", "Garvik", "Hallowquay", "Innerstrand",
+)))  # fmt: skip
+
 
 def distractors(scenario: Scenario, guidelines: int) -> tuple[Guideline, ...]:
     """
@@ -78,6 +82,6 @@ def own(ids: Sequence[str]) -> tuple[str, ...]:
 
 def _made() -> Iterator[Guideline]:
     # Matters change fastest: a short padding is about many matters of few things, not one matter thirty times.
-    for number, (thing, (matter, action)) in enumerate(product(_THINGS, _MATTERS), start=1):
-        condition = f"The customer asks about the {matter} the {thing}"
+    for number, (port, thing, (matter, action)) in enumerate(product(_PORTS, _THINGS, _MATTERS), start=1):
+        condition = f"The customer asks about the {matter} the {thing}{port}"
         yield Guideline(id=f"{PREFIX}{number}", condition=condition, action=action[0].upper() + action[1:])

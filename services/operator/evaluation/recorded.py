@@ -10,38 +10,39 @@ Which areas fit:
 * `disambiguation`: what the customer is offered; nothing where the request is clear.
 * `journey_step_selection`: the state that is due. A state without an action is one that leads on (a fork), or, where
   nothing follows, the journey's end.
+* `relationship_resolution`: begins after the model's verdicts, which are given: it is played with scripted answers
+  only. Where a recording has active journeys, it shows their states as guidelines and nothing else of them, so that no
+  turn can be made of it: the matcher's unit tests resolve these.
+* `response_analysis`: the guidelines that the verifier finds performed by a reply. What the reply states counts as a
+  fact, as only its adherence is judged.
+* `indexing/*`: the kind of a guideline, as `holdfast playbook check --with-model` finds it.
 
-Which do not, as they ask something else than what applies to a conversation now:
+Which do not: `e2e/*` states properties of the reply's text, which someone has to judge; and a scenario without a
+conversation or without guidelines that its area needs.
 
-* `relationship_resolution`: begins after the model's verdicts, has no conversation, and is decided by code alone: the
-  matcher's unit tests run it.
-* `indexing/*`: classifies a guideline when a playbook is written. There is no turn.
-* `response_analysis`: judges a reply that was sent, which is the verifier's work, after matching.
-* `e2e/*`: states properties of the reply's text, which someone has to judge.
-
-Nor does a scenario without a conversation or without guidelines, whatever its area.
+Another area is one more entry of `AREAS`, and, where it judges something new, one of
+`services.operator.evaluation.handlers.HANDLERS` and one of `services.operator.evaluation.scripted.scripted_rules`.
 
 Capabilities are shown as terms of the glossary, results of tools as variables: matching knows no others.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from shared.errors import Fatal
 
-UNFIT = {
-    "relationship_resolution": "decided by code after the model's verdicts; it has no conversation",
-    "indexing": "classifies a guideline when a playbook is written; there is no turn",
-    "response_analysis": "judges a reply that was sent, which is the verifier's work",
-    "e2e": "states properties of the reply's text, which someone has to judge",
-}
 DECLARED: Mapping[str, dict[str, Any]] = {
     "guideline_matching/agent_intention": {"agent_intention": True},
     "guideline_matching/low_criticality": {"criticality": "low"},
     "guideline_matching/previously_applied_customer_dependent": {"customer_dependent": True},
 }
+E2E = "states properties of the reply's text, which someone has to judge"
+UNKNOWN = "an area that is not known"
+SCRIPTED_ONLY = frozenset({"relationship_resolution"})
+"""Areas whose verdicts are given: a model has nothing to say in them."""
 HEAD = "__head__"
 ID_CHARS_MAX = 64
 _NO_ID = re.compile(r"[^a-z0-9_-]+")
@@ -60,27 +61,31 @@ def translated(document: object) -> tuple[list[dict[str, Any]], dict[str, str]]:
     scenarios, unfit = [], {}
     for place, item in enumerate(document):
         try:
-            if reason := _unfit(item):
-                unfit[item["id"]] = reason
+            area = _area(item)
+            if area is None or (reason := _unfit(item, area)):
+                unfit[item["id"]] = reason if area else E2E if item["area"].startswith("e2e/") else UNKNOWN
             else:
-                scenarios.append(_scenario(item))
+                scenarios.append(_scenario(item, area.translate))
         except (KeyError, TypeError, AttributeError) as error:
             raise Fatal(f"scenario {place} of the JSON is not of the recorded form: {error!r}") from None
     return scenarios, unfit
 
 
-def _unfit(item: Mapping[str, Any]) -> str:
-    area = item["area"].partition("/")[0]
-    if area in UNFIT:
-        return UNFIT[area]
-    if area not in {"guideline_matching", "disambiguation", "journey_step_selection"}:
-        return "an area that is not known"
-    if not item["conversation"]:
+def _area(item: Mapping[str, Any]) -> "Area | None":
+    """The entry of `AREAS` with the longest name that the item's area begins with."""
+    names = [name for name in AREAS if f"{item['area']}/".startswith(f"{name}/")]
+    return AREAS[max(names, key=len)] if names else None
+
+
+def _unfit(item: Mapping[str, Any], area: "Area") -> str:
+    if area.converses and not item["conversation"]:
         return "has no conversation"
-    return "" if item["guidelines"] else "its guidelines were not recorded, so any matcher is right"
+    if not item["guidelines"]:
+        return "its guidelines were not recorded, so any matcher is right"
+    return area.unfit(item)
 
 
-def _scenario(item: Mapping[str, Any]) -> dict[str, Any]:
+def _scenario(item: Mapping[str, Any], translate: "Translate") -> dict[str, Any]:
     common = {
         "id": item["id"],
         "area": item["area"],
@@ -89,9 +94,7 @@ def _scenario(item: Mapping[str, Any]) -> dict[str, Any]:
         "variables": _variables(item["extra"]),
         "conversation": [{"source": line["source"], "text": line["text"]} for line in item["conversation"]],
     }
-    if item["area"] == "journey_step_selection":
-        return common | _step(item)
-    return common | _matching(item)
+    return common | translate(item)
 
 
 def _matching(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +163,67 @@ def _state(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> d
     return state | {"tool": f"tool-{node['id']}"} if kind == "tool" else state
 
 
+def _related(item: Mapping[str, Any]) -> dict[str, Any]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for number, one in enumerate(item["extra"]["relationships"]):
+        source, target = (_reference(one[end], one[f"{end}_type"]) for end in ("source", "target"))
+        groups.setdefault((one["kind"], source, one.get("group", str(number))), []).append(target)
+    return {
+        "guidelines": [
+            # Many recorded texts are the same letter: the id sets them apart.
+            {
+                "id": one["id"],
+                "condition": f"{one['id']} {one['condition'] or ''}".strip(),
+                "action": one["action"] or "",
+            }
+            | {"tags": one["tags"], "priority": one["priority"]}
+            for one in item["guidelines"]
+        ],
+        "relationships": [
+            {"kind": kind, "source": source, "targets": targets} for (kind, source, _), targets in groups.items()
+        ],
+        "conversation": [{"source": "customer", "text": item["name"]}],
+        "expected": {
+            "judged": "active",
+            "ids": item["expected_matched"],
+            "matched": item["extra"]["initially_matched"],
+        },
+    }
+
+
+def _with_journeys(item: Mapping[str, Any]) -> str:
+    named = [one[end] for one in item["extra"]["relationships"] for end in ("source", "target")]
+    if item["extra"]["active_journeys"] or any(name.startswith("journey:") for name in named):
+        return "shows journeys' states as guidelines and nothing else of them; the matcher's unit tests resolve it"
+    return ""
+
+
+def _reference(name: str, kind: str) -> str:
+    prefix = {"tag_any": "any:", "tag_all": "tag:"}.get(kind, "")
+    return prefix + name
+
+
+def _performed(item: Mapping[str, Any]) -> dict[str, Any]:
+    names = _names([guideline["id"] for guideline in item["guidelines"]])
+    return {
+        # What is of high criticality is judged by somebody who sees the whole reply.
+        "guidelines": [
+            {"id": names[one["id"]], "condition": one["condition"], "action": one["action"], "criticality": "high"}
+            for one in item["guidelines"]
+        ],
+        "expected": {"judged": "performed", "ids": [names[name] for name in item["expected_matched"]]},
+    }
+
+
+def _classified(item: Mapping[str, Any]) -> dict[str, Any]:
+    guidelines = [{key: one[key] for key in ("id", "condition", "action")} for one in item["guidelines"]]
+    ids = [one["id"] for one in guidelines] if item["extra"]["expected_label"] else []
+    return {
+        "guidelines": guidelines,
+        "expected": {"judged": "classified", "ids": ids, "kind": item["area"].partition("/")[2]},
+    }
+
+
 def _is_end(node: Mapping[str, Any]) -> bool:
     return not node.get("action") and not node.get("follow_up_ids")
 
@@ -195,3 +259,28 @@ def _names(ids: Sequence[str]) -> dict[str, str]:
             if (made := plain if number == 1 else f"{plain}-{number}") not in taken
         )
     return names
+
+
+Translate = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """
+    How scenarios of an area become this package's own: *translate* gives what differs by area, *unfit* the reason why
+    one does not fit (empty: it does); *converses* says that they need a conversation.
+    """
+
+    translate: Translate
+    unfit: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    converses: bool = True
+
+
+AREAS: Final[Mapping[str, Area]] = {
+    "guideline_matching": Area(_matching),
+    "disambiguation": Area(_matching),
+    "journey_step_selection": Area(_step),
+    "relationship_resolution": Area(_related, _with_journeys, converses=False),
+    "response_analysis": Area(_performed),
+    "indexing": Area(_classified, converses=False),
+}

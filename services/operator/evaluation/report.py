@@ -14,6 +14,8 @@ from services.operator.evaluation.compare import Comparison
 from services.operator.evaluation.result import Result
 from services.operator.evaluation.scoring import TOTAL, Estimate, Score, by_scenario, scores
 
+NAMES_SHOWN_MAX = 3
+
 
 def by_size(results: Iterable[Result], sizes: Sequence[int]) -> dict[int, list[Result]]:
     """
@@ -36,6 +38,17 @@ def cost_table(title: str, found: Iterable[Score]) -> Table:
     """What went wrong outside the decisions, and what a play costs, a row an area."""
     header = ("area", "failed", "unknown", "strays", "calls", "tokens in", "out", "seconds")
     return _unclipped(tables.figures(title, header, [_cost(score) for score in found]))
+
+
+def unfit_table(unfit: Mapping[str, str]) -> Table:
+    """The scenarios that are not played, by reason."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in sorted(unfit.items()):
+        grouped.setdefault(reason, []).append(name)
+    rows = [(reason, str(len(names)), _listed(names)) for reason, names in grouped.items()]
+    table = tables.figures("not run", ("reason", "scenarios", "such as"), rows)
+    table.columns[0].overflow = table.columns[2].overflow = "fold"
+    return table
 
 
 def comparison_table(found: Comparison) -> Table:
@@ -98,6 +111,10 @@ def _add_outcome(case: ET.Element, group: Sequence[Result]) -> None:
         f"decided {result.failure or ', '.join(result.observed) or 'nothing'}"
         for result in wrong
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN_MAX]) + (" …" if len(names) > NAMES_SHOWN_MAX else "")
 
 
 def _accuracy(score: Score) -> tuple[str, ...]:

@@ -64,6 +64,8 @@ def observed(scenario: Scenario, matching: Matching) -> tuple[str, ...]:
         case Judged.STEP:
             prefix = f"{scenario.journey.id}." if scenario.journey else "."
             return tuple(name.removeprefix(prefix) for name in matching.active if name.startswith(prefix))
+        case Judged.PERFORMED | Judged.CLASSIFIED as judged:
+            raise ValueError(f"matching does not decide what is {judged}")
 
 
 def accepted(scenario: Scenario, decided: tuple[str, ...]) -> tuple[str, ...]:

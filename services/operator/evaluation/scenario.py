@@ -14,9 +14,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from services.operator.evaluation.recorded import translated
+from services.operator.review.blueprints import Kind
 from shared.errors import Fatal
+from shared.playbook.checking import check
+from shared.playbook.finding import errors
 from shared.playbook.model import Guideline, Journey, Playbook, Profile, Relationship, Term
 from shared.playbook.part import Name, Part
+from shared.playbook.tools import HttpCall, Tool
 
 FILE_BYTES_MAX = 64 * 1_048_576
 CONVERSATION_LINES_MAX = 500
@@ -24,18 +28,22 @@ CONVERSATION_LINES_MAX = 500
 
 class Judged(StrEnum):
     """
-    What of the matcher's decision is compared.
+    What of a decision is compared.
 
     * active: the guidelines that apply in the end, after choices and relationships.
     * verdicts: the guidelines that the model said apply.
     * choice: the guidelines that the customer is offered to choose between.
     * step: the state of the scenario's journey that is due; `ids` are the acceptable ones, none means that it is left.
+    * performed: the guidelines that the conversation's last message, a reply, did what is asked by.
+    * classified: the guidelines that are of the kind `kind`; there is no conversation.
     """
 
     ACTIVE = "active"
     VERDICTS = "verdicts"
     CHOICE = "choice"
     STEP = "step"
+    PERFORMED = "performed"
+    CLASSIFIED = "classified"
 
 
 class Line(Part):
@@ -54,6 +62,7 @@ class Expected(Part):
     judged: Judged = Judged.ACTIVE
     ids: tuple[str, ...] = ()
     matched: tuple[str, ...] | None = None
+    kind: Kind | None = None
 
 
 class Scenario(Part):
@@ -69,11 +78,25 @@ class Scenario(Part):
     journey: Journey | None = None
     relationships: tuple[Relationship, ...] = ()
     glossary: tuple[Term, ...] = ()
-    conversation: tuple[Line, ...] = Field(min_length=1, max_length=CONVERSATION_LINES_MAX)
+    conversation: tuple[Line, ...] = Field((), max_length=CONVERSATION_LINES_MAX)
     variables: dict[str, str] = Field(default_factory=dict)
     applied: tuple[Name, ...] = ()
     path: tuple[Name, ...] = ()
     expected: Expected
+
+    @model_validator(mode="after")
+    def _has_what_is_judged(self) -> Self:
+        judged, said = self.expected.judged, self.conversation
+        if judged is Judged.CLASSIFIED:
+            if self.expected.kind is None:
+                raise ValueError("`expected.kind` says which kind is judged")
+            if not all(guideline.action for guideline in self.guidelines):
+                raise ValueError("only guidelines with an action have a kind")
+        elif not said:
+            raise ValueError("`conversation` has no message")
+        if judged is Judged.PERFORMED and said[-1].source != "agent":
+            raise ValueError("the last message of `conversation` is not the reply that is judged")
+        return self
 
     @model_validator(mode="after")
     def _labels_name_what_is_there(self) -> Self:
@@ -98,9 +121,17 @@ class Scenario(Part):
             profile=Profile(name="Service desk"),
             guidelines=(*self.guidelines, *distractors),
             journeys=(self.journey,) if self.journey else (),
+            tools=self._tools(),
             relationships=self.relationships,
             glossary=self.glossary,
         )
+
+    def _tools(self) -> tuple[Tool, ...]:
+        """What the scenario's states and guidelines use. Matching and verifying call no tool, so it leads nowhere."""
+        states = [state.tool for state in self.journey.states if state.tool] if self.journey else []
+        named = [*states, *(name for one in self.guidelines for name in (*one.tools, *one.reevaluate_after))]
+        nowhere = HttpCall(url="http://tool.invalid/")
+        return tuple(Tool(id=name, description=name, http=nowhere) for name in dict.fromkeys(named))
 
     def fingerprint(self, guidelines: int, model: str) -> str:
         """What a result belongs to: the scenario's content, the number of guidelines it is padded to, and the model."""
@@ -134,9 +165,21 @@ def read_scenarios(path: Path) -> tuple[tuple[Scenario, ...], dict[str, str]]:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise Fatal(f"{path}: scenario {place}: {first['msg']} ({error.error_count()} in all); correct it") from None
+    refused = {one.id: reason for one in scenarios if (reason := _refusal(one))}
+    if refused and path.suffix != ".json":
+        name, reason = next(iter(refused.items()))
+        raise Fatal(f"{path}: scenario {name}: {reason}; correct it")
+    scenarios = tuple(one for one in scenarios if one.id not in refused)
+    unfit |= refused
     if len({scenario.id for scenario in scenarios}) < len(scenarios):
         raise Fatal(f"{path}: two scenarios have the same id; give each its own")
     return scenarios, unfit
+
+
+def _refusal(scenario: Scenario) -> str:
+    """Why nobody could publish the playbook of *scenario*; empty if it is accepted."""
+    found = errors(check(scenario.playbook("scenario")))
+    return f"`playbook check` refuses its playbook: {found[0].reason}" if found else ""
 
 
 def _data(text: str, *, recorded: bool) -> tuple[object, dict[str, str]]:

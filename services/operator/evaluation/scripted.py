@@ -19,13 +19,25 @@ _Key = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 def scripted_rules(scenarios: Iterable[Scenario]) -> dict[str, Rule]:
     """Rules for the rehearsal model's server; a prompt is known by its conversation, variables and guidelines."""
     script = _Script(scenarios)
-    return {"match_guidelines_v1": script.plain, "match_situations_v1": script.full}
+    return {
+        "match_guidelines_v1": script.plain,
+        "match_situations_v1": script.full,
+        "cross_check_v2": script.judged_reply,
+        "classify_guidelines_v1": script.classified,
+    }
 
 
 class _Script:
     def __init__(self, scenarios: Iterable[Scenario]) -> None:
         self._known: dict[_Key, list[Scenario]] = defaultdict(list)
+        self._replies: dict[str, list[Scenario]] = defaultdict(list)
+        self._kinds: dict[tuple[str, str], set[str]] = defaultdict(set)
         for scenario in scenarios:
+            if scenario.expected.judged is Judged.CLASSIFIED:
+                self._add_kinds(scenario)
+                continue
+            if scenario.expected.judged is Judged.PERFORMED:
+                self._replies[scenario.conversation[-1].text].append(scenario)
             texts = tuple(line.text for line in scenario.conversation)
             self._known[texts, tuple(sorted(scenario.variables.items()))].append(scenario)
 
@@ -41,6 +53,47 @@ class _Script:
         choices = [_choice(scenario, item, numbers) for item in shown if item.get("kind") == "choice"]
         journeys = [_journey(scenario, item) for item in situation.sections.get("journeys", [])]
         return {**self._judged(situation, scenario), "choices": choices, "journeys": journeys}
+
+    def judged_reply(self, situation: Situation) -> dict[str, Any]:
+        """The answer to `cross_check_v2` about the guidelines of a reply; there is no claim to compare."""
+        sections = situation.sections
+        reply = sections["reply"]["text"]
+        known = self._replies.get(reply)
+        if not known:
+            raise Fatal("the scripted model was asked about a reply of no scenario")
+        asked = sections["guidelines"]
+        scenario = next(one for one in known if len(one.guidelines) == len(asked))
+        return {
+            "claims": [],
+            "guidelines": [
+                {"guideline": item["guideline"], "evidence": reply if done else ""}
+                | {"verdict": "performed" if done else "not_performed"}
+                for item, one in zip(asked, scenario.guidelines, strict=True)
+                for done in [one.id in scenario.expected.ids]
+            ],
+        }
+
+    def classified(self, situation: Situation) -> dict[str, Any]:
+        """The answer to `classify_guidelines_v1`."""
+        return {
+            "guidelines": [
+                {
+                    "guideline": item["id"],
+                    "condition": "as labelled",
+                    "agent_is_about_to": "",
+                    "action": "as labelled",
+                    "goes_on_for_ever": "",
+                    "customer_has_to_give": "",
+                    "verdict": sorted(self._kinds[item["when"], item["do"]]),
+                }
+                for item in situation.sections["guidelines"]
+            ]
+        }
+
+    def _add_kinds(self, scenario: Scenario) -> None:
+        for one in scenario.guidelines:
+            if scenario.expected.kind and one.id in scenario.expected.ids:
+                self._kinds[one.condition, one.action].add(scenario.expected.kind)
 
     def _scenario(self, situation: Situation) -> Scenario:
         texts = tuple(message["text"] for message in situation.sections["conversation"])

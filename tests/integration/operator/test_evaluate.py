@@ -11,13 +11,15 @@ from typer.testing import CliRunner
 
 from services.operator.adapters.stack import StackPlan, running
 from services.operator.cli import app
+from services.operator.evaluation.plays import TENANT, Plan, plays
 from services.operator.evaluation.result import read_results
-from services.operator.evaluation.runner import TENANT, Plan, plays, run
+from services.operator.evaluation.runner import run
 from services.operator.evaluation.scenario import Expected, Judged, read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
 from shared.broker.clients import KafkaSettings
 from shared.llm.rehearsal.server import RehearsalServer
 from shared.llm.rehearsal.settings import RehearsalSettings
+from shared.llm.settings import LlmSettings
 
 SAMPLE = Path(str(files("services.operator"))) / "samples" / "scenarios" / "bank.yaml"
 
@@ -69,7 +71,7 @@ async def test_answers_against_the_labels_arrive_as_wrong_decisions(tmp_path):
             model_url=model.url,
         )
         async with running(stack_plan, KafkaSettings()) as stack:
-            await run(stack.kafka, todo, plan, results.append)
+            await run(stack.kafka, LlmSettings(url=stack.model_url), todo, plan, results.append)
     assert len(results) == len(plain) == 2
     assert not any(result.is_right or result.failure or result.unknown for result in results)
 

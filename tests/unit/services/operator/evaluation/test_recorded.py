@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from services.operator.evaluation.recorded import UNFIT, translated
+from services.operator.evaluation.recorded import translated
 from services.operator.evaluation.scenario import Judged, read_scenarios
 from shared.errors import Fatal
 
@@ -98,7 +98,7 @@ def test_what_else_is_known_is_shown_to_matching(tmp_path):
     assert [term.term for term in scenario.glossary] == ["PDMM", "Reset"]
 
 
-@pytest.mark.parametrize("area", [*UNFIT, "e2e/journeys", "indexing/continuous", "unheard_of"])
+@pytest.mark.parametrize("area", ["e2e/journeys", "e2e/tools", "unheard_of", "indexing_of_books"])
 def test_an_area_that_does_not_fit_is_named_with_its_reason(area):
     scenarios, unfit = translated([recorded(area)])
     assert scenarios == []
@@ -117,3 +117,62 @@ def test_a_document_of_another_form_is_told():
         translated({"area": "e2e"})
     with pytest.raises(Fatal, match="scenario 0"):
         translated([{"area": "disambiguation"}])
+
+
+RELATED = {
+    "relationships": [
+        {"kind": "dependency_any", "source": "g1", "source_type": "guideline", "group": "a"}
+        | {"target": target, "target_type": "guideline"}
+        for target in ("g2", "g3")
+    ],
+    "initially_matched": ["g1", "g2"],
+    "active_journeys": [],
+}
+
+
+def related(**changes):
+    guidelines = [
+        {"id": name, "condition": "x", "action": None, "tags": [], "priority": 0} for name in ("g1", "g2", "g3")
+    ]
+    extra = RELATED | changes
+    return recorded(
+        "relationship_resolution", guidelines=guidelines, conversation=[], expected_matched=["g1"], extra=extra
+    )
+
+
+def test_given_verdicts_and_grouped_relationships_become_a_turn_of_their_own(tmp_path):
+    (scenario,), _ = read(tmp_path, related())
+    assert scenario.expected.matched == ("g1", "g2")
+    assert scenario.expected.ids == ("g1",)
+    assert [one.targets for one in scenario.relationships] == [("g2", "g3")]
+    assert len({one.condition for one in scenario.guidelines}) == 3
+
+
+def test_relationships_of_journeys_and_of_tags_that_nobody_bears_do_not_fit(tmp_path):
+    nobody = {"kind": "priority", "source": "g1", "source_type": "guideline", "target": "t", "target_type": "tag_all"}
+    fitting, unfit = read(
+        tmp_path,
+        related(active_journeys=[{"id": "j1", "priority": 0}]) | {"id": "R-2"},
+        related(relationships=[nobody]) | {"id": "R-3"},
+    )
+    assert fitting == ()
+    assert "journey" in unfit["R-2"]
+    assert "refuses its playbook" in unfit["R-3"]
+
+
+def test_a_reply_is_judged_by_what_it_performed(tmp_path):
+    said = [{"source": "customer", "text": "Hello"}, {"source": "agent", "text": "Booked"}]
+    guidelines = [{"id": "Book_It", "condition": "wants to book", "action": "book"}]
+    (scenario,), _ = read(tmp_path, recorded("response_analysis", conversation=said, guidelines=guidelines))
+    assert scenario.expected.judged is Judged.PERFORMED
+    assert scenario.expected.ids == ("book_it",)
+
+
+@pytest.mark.parametrize("label", [True, False])
+@pytest.mark.parametrize("kind", ["continuous", "customer_dependent", "agent_intention"])
+def test_indexing_is_judged_by_the_kind_of_the_guideline(tmp_path, kind, label):
+    guidelines = [{"id": "g1", "condition": "it rains", "action": "sing"}]
+    item = recorded(f"indexing/{kind}", conversation=[], guidelines=guidelines, extra={"expected_label": label})
+    (scenario,), _ = read(tmp_path, item)
+    assert scenario.expected.kind == kind
+    assert scenario.expected.ids == (("g1",) if label else ())

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
-from services.operator.evaluation.runner import Plan, opened, plays
+from services.operator.evaluation.handlers import opened
+from services.operator.evaluation.plays import Plan, plays
 from shared.events.envelope import Address
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

@@ -60,7 +60,7 @@ def test_a_fingerprint_follows_the_content_the_size_and_the_model(make_scenario)
 def test_a_file_that_holds_no_scenarios_is_told_with_its_place(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("- id: x\n  area: y\n  expected: {}\n")
-    with pytest.raises(Fatal, match=r"bad\.yaml: scenario 0\.conversation"):
+    with pytest.raises(Fatal, match=r"bad\.yaml: scenario 0: .*`conversation`"):
         read_scenarios(file)
     file.write_text("a: [")
     with pytest.raises(Fatal, match="cannot be read as scenarios"):

@@ -1,0 +1,194 @@
+"""
+How a scenario is played, by what is judged of it: which services have to run, and what is asked of them.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from services.operator.evaluation.desk import Desk, address_of
+from services.operator.evaluation.plays import Plan, Play
+from services.operator.evaluation.result import Result, accepted, observed, strays
+from services.operator.evaluation.scenario import Judged
+from services.operator.review.asking import Reviewer
+from shared.errors import HoldfastError
+from shared.events.claims import ReasoningMode
+from shared.events.conversation import Author
+from shared.events.envelope import Address
+from shared.events.turns import (
+    Applied,
+    Draft,
+    FactRecord,
+    GuidelineVerdict,
+    JourneyPosition,
+    Matching,
+    MatchVerdict,
+    Segment,
+    SegmentKind,
+    Spent,
+    Turn,
+    TurnDrafted,
+    TurnFinished,
+    TurnOpened,
+    Utterance,
+)
+from shared.llm.errors import InvalidAnswer
+
+NO_ANSWER = "no_answer"
+_AUTHORS = {"customer": Author.CUSTOMER, "agent": Author.ASSISTANT}
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a play may use: the services behind *desk*, the version of its published playbook, and a model to ask."""
+
+    desk: Desk
+    version: Callable[[Play], Awaitable[str]]
+    reviewer: Callable[[], Reviewer]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """The *stages* that must run for it, and how one scenario is played."""
+
+    stages: tuple[str, ...]
+    play: Callable[[Means, Play, Plan], Awaitable[Result]]
+
+
+async def matched(means: Means, play: Play, plan: Plan) -> Result:
+    """What the matcher decides about the conversation's newest messages."""
+    begun = time.monotonic()
+    version = await means.version(play)
+    turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
+    outcome = await means.desk.outcome(play, turn, plan)
+    seconds = time.monotonic() - begun
+    if outcome is None or isinstance(outcome, TurnFinished):
+        return _failed(play, (outcome.reason or str(outcome.result)) if outcome else NO_ANSWER, seconds)
+    return _matching_result(play, outcome.matching, seconds)
+
+
+async def performed(means: Means, play: Play, plan: Plan) -> Result:
+    """Which guidelines the verifier finds performed by the conversation's last message, taken as a draft."""
+    begun = time.monotonic()
+    version = await means.version(play)
+    drafted = reply_as_draft(play, version, datetime.now(UTC), plan.turn_seconds_max)
+    outcome = await means.desk.outcome(play, drafted, plan)
+    seconds = time.monotonic() - begun
+    if not isinstance(outcome, TurnFinished) or outcome.verification is None:
+        return _failed(play, NO_ANSWER if outcome is None else "not_verified", seconds)
+    found = outcome.verification
+    if outcome.reason.startswith(("model_", "verify_")):
+        return _failed(play, outcome.reason, seconds)
+    done = [one.guideline_id for one in found.adherence if one.verdict is GuidelineVerdict.PERFORMED]
+    unjudged = sum(one.verdict is GuidelineVerdict.UNJUDGED for one in found.adherence)
+    return _result(play, tuple(done), found.spent, seconds, unknown=unjudged)
+
+
+async def classified(means: Means, play: Play, _plan: Plan) -> Result:
+    """Which guidelines a model finds to be of the kind that is judged."""
+    begun = time.monotonic()
+    reviewer, kind = means.reviewer(), play.scenario.expected.kind
+    try:
+        found = await reviewer.kinds(play.scenario.guidelines, request_id=play.turn)
+    except InvalidAnswer as error:
+        return _failed(play, f"review_{error.kind}", time.monotonic() - begun)
+    except HoldfastError as error:
+        return _failed(play, f"model_{getattr(error, 'kind', 'failed')}", time.monotonic() - begun)
+    done = [one.id for one, kinds in zip(play.scenario.guidelines, found, strict=True) if kind in kinds]
+    usage = reviewer.usage
+    spent = Spent(
+        calls=usage.calls, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, model=reviewer.name
+    )
+    return _result(play, tuple(done), spent, time.monotonic() - begun)
+
+
+_MATCHING: Final = Handler(("matcher",), matched)
+HANDLERS: Final[Mapping[Judged, Handler]] = {
+    Judged.ACTIVE: _MATCHING,
+    Judged.VERDICTS: _MATCHING,
+    Judged.CHOICE: _MATCHING,
+    Judged.STEP: _MATCHING,
+    Judged.PERFORMED: Handler(("verifier",), performed),
+    Judged.CLASSIFIED: Handler((), classified),
+}
+"""What is judged → how it is played; a new kind of judgement is a new entry."""
+
+
+def opened(play: Play, address: Address, version: str, now: datetime, seconds_max: float) -> TurnOpened:
+    """The turn that *play* begins: its newest messages of the customer wait for an answer."""
+    scenario = play.scenario
+    transcript = tuple(
+        Utterance(id=f"m{place}", author=_AUTHORS[line.source], text=line.text, at=now)
+        for place, line in enumerate(scenario.conversation, start=1)
+    )
+    answered = max((place for place, one in enumerate(transcript) if one.author is not Author.CUSTOMER), default=-1)
+    positions = {}
+    if scenario.journey is not None and scenario.path:
+        positions[scenario.journey.id] = JourneyPosition(path=scenario.path)
+    return TurnOpened(
+        turn=Turn(
+            id=play.turn,
+            tenant=address.tenant,
+            conversation=address.conversation,
+            epoch=2,
+            agent=play.agent,
+            playbook_version=version,
+            opened_at=now,
+            deadline=now + timedelta(seconds=seconds_max),
+        ),
+        covers=tuple(one.id for one in transcript[answered + 1 :]),
+        transcript=transcript,
+        applied={name: Applied(count=1, epoch=1) for name in scenario.applied},
+        journeys=positions,
+        variables=scenario.variables,
+    )
+
+
+def reply_as_draft(play: Play, version: str, now: datetime, seconds_max: float) -> TurnDrafted:
+    """
+    The draft that the last message of *play* is. It cites itself as its fact: its adherence is judged, not its truth.
+    """
+    scenario = play.scenario
+    asked = scenario.model_copy(update={"conversation": scenario.conversation[:-1]})
+    turn = opened(
+        Play(asked, play.guidelines, play.repeat, play.fingerprint), address_of(play), version, now, seconds_max
+    )
+    reply = scenario.conversation[-1].text
+    fact = FactRecord(id="reply", text=reply, source="tool:reply")
+    segment = Segment(kind=SegmentKind.CLAIM, text=reply, fact_ids=(fact.id,))
+    draft = Draft(mode=ReasoningMode.ARQ, segments=(segment,), facts=(fact,))
+    matching = Matching(active=tuple(guideline.id for guideline in scenario.guidelines))
+    return TurnDrafted(opened=turn, matching=matching, draft=draft)
+
+
+def _matching_result(play: Play, matching: Matching, seconds: float) -> Result:
+    unknown = sum(match.verdict is MatchVerdict.UNKNOWN for match in matching.matches)
+    decided = observed(play.scenario, matching)
+    return _result(play, decided, matching.spent, seconds, unknown=unknown, strays=strays(matching))
+
+
+def _failed(play: Play, failure: str, seconds: float) -> Result:
+    return _result(play, (), Spent(), seconds, failure=failure)
+
+
+def _result(play: Play, decided: tuple[str, ...], spent: Spent, seconds: float, **more: int | str) -> Result:
+    scenario = play.scenario
+    return Result.model_validate(
+        {
+            "fingerprint": play.fingerprint,
+            "repeat": play.repeat,
+            "scenario": scenario.id,
+            "area": scenario.area,
+            "guidelines": play.guidelines,
+            "expected": accepted(scenario, decided),
+            "observed": decided,
+            "calls": spent.calls,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+            "model": spent.model,
+            "seconds": round(seconds, 3),
+            **more,
+        }
+    )
