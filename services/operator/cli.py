@@ -19,6 +19,7 @@ from services.operator.commands import (
     report,
     say,
     tail,
+    toolworld,
     topics,
     trace,
 )
@@ -47,6 +48,7 @@ app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
 app.command("erase")(erase.command)
 app.command("trace")(trace.command)
+app.command("toolworld")(toolworld.command)
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")
