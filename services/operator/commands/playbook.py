@@ -13,7 +13,7 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters.playbooks import known_playbooks, publish_playbook
-from services.operator.commands import playbook_check
+from services.operator.commands import playbook_check, recall
 from services.operator.review import telling
 from services.operator.settings import OperatorSettings
 from shared.playbook.finding import PlaybookError
@@ -22,6 +22,7 @@ from shared.playbook.schema import json_schema
 from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Check, publish and list playbooks.")
+app.command("recall")(recall.command)
 
 File = Annotated[Path, typer.Argument(help="a playbook, in YAML")]
 
