@@ -16,6 +16,7 @@ from services.operator.commands import (
     kafka,
     lab,
     playbook,
+    replay,
     report,
     say,
     tail,
@@ -48,6 +49,7 @@ app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
 app.command("erase")(erase.command)
 app.command("trace")(trace.command)
+app.command("replay")(replay.command)
 app.command("toolworld")(toolworld.command)
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
