@@ -14,11 +14,12 @@ from services.operator.adapters.stack import Broker
 from services.operator.settings import OperatorSettings
 from services.operator.verification.composed import composed
 from services.operator.verification.drafts import Domain
-from services.operator.verification.result import Result
+from services.operator.verification.result import ClaimResult, Result
 from services.operator.verification.runner import TENANT, Plan, drafted, plays
 from services.operator.verification.scripted import Rates, scripted_rules
 from services.operator.verification.session import verify
 from shared.errors import Fatal
+from shared.events.claims import Judge
 from shared.events.envelope import Address
 from shared.llm.rehearsal.server import RehearsalServer
 from shared.llm.rehearsal.settings import RehearsalSettings
@@ -30,13 +31,17 @@ GATE_SECONDS_MAX = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Means a reply in one variant; `cpu_ms` is the verifier process's own."""
+    """
+    Means a reply in one variant; `cpu_ms` is the verifier process's own. `calls_unflagged` is of replies of which code
+    flagged no claim, neither at the gate nor when it compared the blind answers; None where there is no such reply.
+    """
 
     variant: Variant
     replies: int
     calls: float
     calls_p95: int
     calls_all_right: float
+    calls_unflagged: float | None
     input_tokens: float
     output_tokens: float
     cpu_ms: float
@@ -70,12 +75,14 @@ async def cost(
         spending = await verify(settings, todo, plan, found.append, broker=broker, model_url=server.url)
     calls = sorted(result.calls for result in found)
     right = [result.calls for result in found if result.is_all_right]
+    unflagged = [result.calls for result in found if not any(map(_is_flagged, result.claims))]
     return Cost(
         variant=variant,
         replies=len(found),
         calls=sum(calls) / len(calls),
         calls_p95=calls[min(len(calls) - 1, round(0.95 * len(calls)))],
         calls_all_right=sum(right) / len(right) if right else 0.0,
+        calls_unflagged=sum(unflagged) / len(unflagged) if unflagged else None,
         input_tokens=sum(result.input_tokens for result in found) / len(found),
         output_tokens=sum(result.output_tokens for result in found) / len(found),
         cpu_ms=1_000 * spending.cpu_seconds / len(found),
@@ -105,6 +112,11 @@ async def gate_speed(settings: OperatorSettings, domains: Sequence[Domain]) -> G
         claims += int(told["claims"])
         seconds += told["seconds"]
     return GateSpeed(drafts, claims, drafts / seconds)
+
+
+def _is_flagged(claim: ClaimResult) -> bool:
+    """Whether code did not let the claim pass by itself."""
+    return claim.flagged or claim.judge is not Judge.CODE
 
 
 def _written(settings: OperatorSettings, given: Mapping[str, object]) -> Path:

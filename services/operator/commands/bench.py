@@ -14,13 +14,14 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters.stack import STAGES, Broker, Stack, StackPlan, running
-from services.operator.benchmarks import ledger, pipeline, verification
+from services.operator.benchmarks import ledger, matching, pipeline, verification
 from services.operator.domain.dialogues import read_dialogues
 from services.operator.domain.workload import Message
 from services.operator.settings import OperatorSettings
 from services.operator.verification.drafts import read_domains
 from shared.playbook.loading import load as load_playbook
 from shared.playbook.model import Variant
+from shared.playbook.model import Playbook
 from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=False, help="Measure speed, as ratios inside one run; without a name, everything.")
@@ -159,13 +160,14 @@ def bench_verification(
             f"{found.calls:.2f}",
             f"{found.calls_p95}",
             f"{found.calls_all_right:.2f}",
+            "–" if found.calls_unflagged is None else f"{found.calls_unflagged:.2f}",
             f"{found.input_tokens:,.0f}",
             f"{found.output_tokens:,.0f}",
             f"{found.cpu_ms:.1f}",
         )
         for found in map(costs, Variant)
     ]
-    header = ("variant", "calls", "p95", "calls, nothing wrong", "tokens in", "tokens out", "ms of CPU")
+    header = ("variant", "calls", "p95", "nothing wrong", "nothing flagged", "tokens in", "tokens out", "ms of CPU")
     title = f"verifying a reply of {claims} claims, {error_share:.0%} of them wrong; {replies} replies a variant"
     console = Console()
     console.print(tables.figures(title, header, rows))
@@ -175,6 +177,41 @@ def bench_verification(
         " (goal ≥ 1,000)",
         highlight=False,
     )
+
+
+@app.command("matching")
+def bench_matching(
+    broker: BrokerOption = Broker.EMBEDDED,
+    turns: Annotated[int, typer.Option(min=20)] = 200,
+    guidelines: Annotated[list[int] | None, typer.Option(help="of the playbook; may be given several times")] = None,
+) -> None:
+    """
+    Model calls, input tokens, CPU and memory of the matcher a turn, by the size of the playbook, and of resolving.
+
+    Exits with 1 unless all goals are reached.
+    """
+    sample = load_playbook(SAMPLES / "bank.yaml").playbook
+    found = []
+    for size in guidelines or matching.SIZES:
+        book, warm, load = matching.playbook(sample, size), _load(20, 20), _load(turns, turns, seed=2)
+
+        async def run(
+            stack: Stack, size: int = size, warm: list[Message] = warm, load: list[Message] = load
+        ) -> matching.Cost:
+            return await matching.measure(stack, warm, load, agent="bank", guidelines=size)
+
+        found.append(_measured(broker, run, playbook=book))
+    resolving = asyncio.run(matching.resolving())
+    console = Console()
+    console.print(tables.figures("matching, model at 0 ms", matching.HEADER, matching.rows(found)))
+    for count, milliseconds in resolving.items():
+        console.print(f"resolving, {count} of 10,000 guidelines, 20,000 relationships: {milliseconds:.1f} ms of CPU")
+    missed = [f"{cost.guidelines:,} guidelines: {', '.join(cost.missed)}" for cost in found if cost.missed]
+    if resolving["10000"] > matching.RESOLVE_MS_MAX:
+        missed.append(f"resolving: {resolving['10000']:.0f} ms")
+    console.print(f"goals missed: {'; '.join(missed)}" if missed else "all goals are reached")
+    if missed:
+        raise typer.Exit(1)
 
 
 def _load(count: int, conversations: int, *, seed: int = 1) -> list[Message]:
@@ -190,12 +227,13 @@ def _measured(
     stages: tuple[str, ...] = STAGES,
     rehearsal: dict[str, float] | None = None,
     environ: dict[str, str] | None = None,
+    playbook: Playbook | None = None,
 ) -> Figures:
     settings = read_settings(OperatorSettings, os.environ)
     plan = StackPlan(
         folder=Path(settings.operator.folder) / "bench",
         tenant=TENANT,
-        playbook=load_playbook(SAMPLES / "bank.yaml").playbook,
+        playbook=playbook or load_playbook(SAMPLES / "bank.yaml").playbook,
         broker=broker,
         stages=stages,
         rehearsal=rehearsal or {},

@@ -35,7 +35,7 @@ async def test_nothing_unsupported_leaves_but_what_the_verifier_is_set_to_miss(
     settings, hallucination, miss, false_alarm
 ):
     rates = {"hallucination": hallucination, "miss": miss, "false_alarm": false_alarm}
-    trial = await lab.rehearsed(settings, **rates, turns=150, broker=Broker.EMBEDDED)
+    trial = await lab.rehearsed(settings, **rates, turns=300, broker=Broker.EMBEDDED)
     assert trial.rates.claims > 100
     assert trial.unexplained == 0
     assert [one for one in trial.expected if not one.agrees] == []
