@@ -20,8 +20,7 @@ from services.operator.domain.workload import Message
 from services.operator.settings import OperatorSettings
 from services.operator.verification.drafts import read_domains
 from shared.playbook.loading import load as load_playbook
-from shared.playbook.model import Variant
-from shared.playbook.model import Playbook
+from shared.playbook.model import Playbook, Variant
 from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=False, help="Measure speed, as ratios inside one run; without a name, everything.")
