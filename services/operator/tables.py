@@ -73,6 +73,22 @@ def caught(closed: TurnClosed) -> list[str]:
     ] + list(closed.verification.complaints)
 
 
+def tool_calls(exchanges: Iterable[Exchange]) -> RenderableType:
+    """Every tool call of the turns: with which arguments, what came of it, and which claims of the reply cite it."""
+    rows = []
+    for exchange in sorted(exchanges, key=lambda one: (one.conversation, one.closed.turn.epoch)):
+        draft = exchange.closed.draft
+        for result in draft.results if draft else ():
+            cited = [
+                segment.text
+                for segment in (draft.segments if draft else ())
+                if any(fact.startswith(f"tool.{result.call.tool}.") for fact in segment.fact_ids)
+            ]
+            told = ", ".join(f"{name}: {value}" for name, value in result.call.arguments.items())
+            rows.append((exchange.conversation, result.call.tool, told, str(result.status), escape("\n".join(cited))))
+    return figures("tool calls", ("conversation", "tool", "arguments", "came to", "cited by"), rows)
+
+
 def latencies(exchange: Exchange) -> str:
     """Work of each model stage and the whole turn, milliseconds."""
     hops = exchange.hops()

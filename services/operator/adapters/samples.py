@@ -22,6 +22,24 @@ def sample_dialogues() -> list[Dialogue]:
     return list(read_dialogues((FOLDER / "conversations.jsonl").read_text(encoding="utf-8").splitlines()))
 
 
+def toolworld_playbook(url: str = "") -> Playbook:
+    """The playbook of a concierge whose tools `holdfast toolworld` serves; at *url*, if not where it says."""
+    playbook = load(FOLDER / "toolworld.yaml").playbook
+    if not url:
+        return playbook
+    tools = tuple(
+        tool.model_copy(update={"http": tool.http.model_copy(update={"url": f"{url}/tools/{tool.id}"})})
+        for tool in playbook.tools
+        if tool.http is not None
+    )
+    return playbook.model_copy(update={"tools": tools})
+
+
+def toolworld_dialogues() -> list[Dialogue]:
+    """Conversations with the concierge."""
+    return list(read_dialogues((FOLDER / "toolworld" / "conversations.jsonl").read_text("utf-8").splitlines()))
+
+
 def sample_texts() -> list[str]:
     """What the customers of the sample conversations say."""
     return [line.text for dialogue in sample_dialogues() for line in dialogue.lines]
