@@ -47,9 +47,8 @@ class Throughput:
 
 async def throughput(stack: Stack, load: list[Message], *, tenant: str, agent: str, open_max: int) -> Throughput:
     """One message a conversation, *open_max* conversations at once, as fast as the pipeline takes them."""
-    dialogues = [Dialogue(message.conversation, (), (Line(message.text, 0.0),)) for message in load]
     before = _cpu(stack)
-    exchanges = await _played(stack, dialogues, tenant, agent, open_max)
+    exchanges = await played(stack, load, tenant=tenant, agent=agent, open_max=open_max)
     after = _cpu(stack)
     spent = [_spent(exchange) for exchange in exchanges if exchange.closed.outcome is Outcome.ANSWERED]
     replies = max(len(spent), 1)
@@ -117,7 +116,9 @@ async def gauge(client: httpx.AsyncClient, member: Member, name: str) -> float:
     )
 
 
-async def _played(stack: Stack, dialogues: list[Dialogue], tenant: str, agent: str, open_max: int) -> list[Exchange]:
+async def played(stack: Stack, load: list[Message], *, tenant: str, agent: str, open_max: int) -> list[Exchange]:
+    """What becomes of *load*, one message a conversation, *open_max* at once."""
+    dialogues = [Dialogue(message.conversation, (), (Line(message.text, 0.0),)) for message in load]
     async with (
         Publisher(stack.kafka) as publisher,
         Watch(stack.kafka, tenant=tenant, start="end") as watch,

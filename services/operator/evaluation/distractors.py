@@ -3,6 +3,7 @@ Distractors: guidelines beside a scenario's own, which its conversation does not
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from typing import Final
 
@@ -69,10 +70,16 @@ def distractors(scenario: Scenario, guidelines: int) -> tuple[Guideline, ...]:
 
     """
     missing = max(0, guidelines - len(scenario.guidelines))
-    found = tuple(_made())
+    found = made()
     if missing > len(found):
         raise Fatal(f"there are {len(found):,} distractors; ask for fewer guidelines than {guidelines:,}")
     return found[:missing]
+
+
+@cache
+def made() -> tuple[Guideline, ...]:
+    """All distractors there are."""
+    return tuple(_all())
 
 
 def own(ids: Sequence[str]) -> tuple[str, ...]:
@@ -80,7 +87,7 @@ def own(ids: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in ids if not name.startswith(PREFIX))
 
 
-def _made() -> Iterator[Guideline]:
+def _all() -> Iterator[Guideline]:
     # Matters change fastest: a short padding is about many matters of few things, not one matter thirty times.
     for number, (port, thing, (matter, action)) in enumerate(product(_PORTS, _THINGS, _MATTERS), start=1):
         condition = f"The customer asks about the {matter} the {thing}{port}"
