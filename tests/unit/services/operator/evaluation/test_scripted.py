@@ -88,3 +88,31 @@ def test_a_journey_is_walked_to_its_labelled_state(make_scenario, path, wanted, 
     (check,) = answer["journeys"]
     assert (check["course"], check["back_to"]) == (course, back_to)
     assert [step["state"] for step in check["steps"]] == walk
+
+
+def asked(scenarios, name, **sections):
+    return scripted_rules(scenarios)[name](Situation(sections, {}, None, RehearsalSettings()))
+
+
+def test_a_reply_is_judged_as_labelled_with_itself_as_evidence(make_scenario):
+    said = [{"source": "customer", "text": "Hello"}, {"source": "agent", "text": "Hello, it costs 5 euros"}]
+    scenario = make_scenario(conversation=said, expected={"judged": "performed", "ids": ["b"]})
+    guidelines = [{"guideline": "G1", "text": "x"}, {"guideline": "G2", "text": "y"}]
+    answer = asked([scenario], "cross_check_v2", reply={"text": said[-1]["text"]}, guidelines=guidelines)
+    assert [(one["guideline"], one["verdict"]) for one in answer["guidelines"]] == [
+        ("G1", "not_performed"),
+        ("G2", "performed"),
+    ]
+    assert answer["guidelines"][1]["evidence"] == said[-1]["text"]
+
+
+def test_a_guideline_is_of_the_kinds_that_any_scenario_labels(make_scenario):
+    labelled = [
+        make_scenario(id=kind, conversation=[], expected={"judged": "classified", "kind": kind, "ids": ids})
+        for kind, ids in (("continuous", ["a"]), ("agent_intention", ["a", "b"]), ("customer_dependent", []))
+    ]
+    shown = [
+        {"id": f"G{n}", "when": one.condition, "do": one.action} for n, one in enumerate(labelled[0].guidelines, 1)
+    ]
+    answer = asked(labelled, "classify_guidelines_v1", guidelines=shown)
+    assert [one["verdict"] for one in answer["guidelines"]] == [["agent_intention", "continuous"], ["agent_intention"]]
