@@ -197,6 +197,8 @@ class MemoryGroup:
         self._coordinator.leave(self)
 
     def _rejoin(self) -> None:
+        if self._revoking is not None and not self._revoking.done():
+            return  # the listener is told one thing at a time
         if self._listener is not None and self.member_id not in self._coordinator.members:
             self._coordinator.join(self)
 
