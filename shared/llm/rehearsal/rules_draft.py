@@ -35,6 +35,7 @@ _PHRASES: Final = (
     ("welcome", "You are welcome."),
     ("goodbye", "Goodbye, and take care."),
 )
+_ASK = "Ask the customer for "
 _OPENING = "Thank you for your question."
 
 
@@ -67,11 +68,13 @@ def _conclusion(situation: Situation, chosen: Sequence[Mapping[str, str]]) -> di
     phrases = _phrases(situation)
     if not chosen and not phrases and _asked(situation).strip(" .!").lower() in ACKNOWLEDGEMENTS:
         return {"decision": "stay_silent", "segments": []}
+    asked = _questions(situation)
     if chosen and not phrases:
         phrases = [_OPENING]
     segments = [_segment("social", text) for text in phrases]
     segments += [_claim(situation, fact) for fact in chosen]
-    if not chosen and (not phrases or phrases == [_PHRASES[0][1]]):
+    segments += [_segment("question", text) for text in asked]
+    if not chosen and not asked and (not phrases or phrases == [_PHRASES[0][1]]):
         segments.append(_segment("question", NOTHING_FITS))
     always = situation.sections.get("agent", {}).get("always_write", [])
     segments += [_segment("social", f"{text[:1].upper()}{text[1:]}.") for text in always]
@@ -137,6 +140,13 @@ def _chosen(situation: Situation) -> list[Mapping[str, str]]:
 def _score(text: str, asked: set[str], guided: Iterable[str]) -> float:
     own = set(terms(text))
     return len(own & asked) + WEIGHT_OF_GUIDELINES * len(own.intersection(guided) - asked)
+
+
+def _questions(situation: Situation) -> list[str]:
+    """What the guidelines say to ask for, asked."""
+    actions = [_action(entry["text"]) for entry in _guidelines(situation).get("follow", [])]
+    wanted = [action.removeprefix(_ASK).split(", which is needed")[0] for action in actions if action.startswith(_ASK)]
+    return [f"Could you tell me {text}?" for text in wanted]
 
 
 def _phrases(situation: Situation) -> list[str]:
