@@ -15,6 +15,7 @@ from services.operator.commands import (
     heartbeat,
     kafka,
     lab,
+    plan,
     playbook,
     replay,
     report,
@@ -51,6 +52,7 @@ app.command("erase")(erase.command)
 app.command("trace")(trace.command)
 app.command("replay")(replay.command)
 app.command("toolworld")(toolworld.command)
+app.command("plan")(plan.command)
 app.add_typer(report.app, name="report")
 app.add_typer(lab.app, name="lab")
 app.add_typer(bench.app, name="bench")

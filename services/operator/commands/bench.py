@@ -14,7 +14,7 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters.stack import STAGES, Broker, Stack, StackPlan, running
-from services.operator.benchmarks import ledger, matching, pipeline, verification
+from services.operator.benchmarks import ledger, matching, pipeline, planning, verification
 from services.operator.domain.dialogues import read_dialogues
 from services.operator.domain.workload import Message
 from services.operator.settings import OperatorSettings
@@ -221,7 +221,7 @@ def bench_plan(
     model_seconds: Annotated[float, typer.Option(help="that a model call takes", min=0.01)] = 0.5,
     tolerance: Annotated[float, typer.Option(help="how far a prediction may be off", min=0.01)] = 0.25,
 ) -> None:
-    """What `holdfast plan` predicts of a run at twice a measured rate, against that run; exits with 1 beyond tolerance."""
+    """What `holdfast plan` predicts of a run at twice a measured rate, against that run; 1 beyond the tolerance."""
     loads = tuple(
         _load(count, count, seed=seed) for seed, count in ((3, round(rate * seconds)), (4, round(2 * rate * seconds)))
     )
