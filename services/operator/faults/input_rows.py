@@ -7,6 +7,8 @@ import hashlib
 import signal
 from collections.abc import Sequence
 
+from aiokafka.errors import CommitFailedError
+
 from services.operator.adapters.fleet import Member
 from services.operator.adapters.playbooks import publishing
 from services.operator.adapters.reader import partitions_of
@@ -19,6 +21,7 @@ from shared.playbook.finding import PlaybookError
 from shared.playbook.model import Guideline
 
 CHANGE_SECONDS = 4.0
+REWIND_SECONDS_MAX = 30.0
 REPLAY_SECONDS_MAX = 60.0
 MODEL_STAGES = {
     "matcher": (topics.TURNS_OPENED,),
@@ -105,10 +108,20 @@ async def _stopped(member: Member) -> None:
 
 
 async def _rewind(settings: KafkaSettings, group: str, names: Sequence[str]) -> None:
+    """Set the group's progress back, as soon as its static members, which leave by silence, are forgotten."""
+    until = asyncio.get_running_loop().time() + REWIND_SECONDS_MAX
     async with consumer(settings, group=f"{settings.namespace}{group}", group_instance_id=None) as client:
         positions = await partitions_of(client, [settings.namespace + name for name in names])
         client.assign(positions)
-        await client.commit(dict.fromkeys(positions, 0))
+        while True:
+            try:
+                await client.commit(dict.fromkeys(positions, 0))
+            except CommitFailedError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(1.0)
+            else:
+                return
 
 
 async def _caught_up(world: World) -> None:

@@ -68,14 +68,14 @@ def steady(plan: LoadPlan) -> Iterator[Post]:
 
 def hot_key(plan: LoadPlan) -> Iterator[Post]:
     """Half of all messages in one conversation."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "hot_key")
     for number, post in enumerate(steady(plan)):
         yield message(Address(TENANTS[0], "hot"), source.choice(plan.texts), _id(source)) if number % 2 else post
 
 
 def hot_tenant(plan: LoadPlan) -> Iterator[Post]:
     """Ten messages of one tenant to one of the other."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "hot_tenant")
     load = messages(plan.texts, count=plan.events, conversations=plan.conversations, seed=plan.seed)
     for number, one in enumerate(load):
         yield message(Address(TENANTS[number % 11 == 0], one.conversation), one.text, _id(source))
@@ -83,7 +83,7 @@ def hot_tenant(plan: LoadPlan) -> Iterator[Post]:
 
 def bursts(plan: LoadPlan) -> Iterator[Post]:
     """Every customer sends three messages at once."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "bursts")
     for number in range(plan.events // 3):
         address = Address(TENANTS[number % 2], f"burst-{source.randrange(plan.conversations)}")
         for _ in range(3):
@@ -92,7 +92,7 @@ def bursts(plan: LoadPlan) -> Iterator[Post]:
 
 def duplicates(plan: LoadPlan) -> Iterator[Post]:
     """A tenth of the messages comes twice, a hundredth again with another text under the same id."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "duplicates")
     for post in steady(plan):
         yield post
         draw = source.random()
@@ -104,7 +104,7 @@ def duplicates(plan: LoadPlan) -> Iterator[Post]:
 
 def reordered(plan: LoadPlan) -> Iterator[Post]:
     """Running numbers of which a twentieth comes in the wrong order, and a twentieth is left out."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "reordered")
     sequences: dict[bytes, int] = {}
     kept: Post | None = None
     for post in steady(plan):
@@ -125,7 +125,7 @@ def reordered(plan: LoadPlan) -> Iterator[Post]:
 
 def poisoned(plan: LoadPlan) -> Iterator[Post]:
     """A hundredth of the records cannot be read, each in another way."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "poisoned")
     for number, post in enumerate(steady(plan)):
         yield post
         if number % 100 == 0:
@@ -134,7 +134,7 @@ def poisoned(plan: LoadPlan) -> Iterator[Post]:
 
 def oversized(plan: LoadPlan) -> Iterator[Post]:
     """A hundredth of the messages is longer than any playbook allows, up to nearly a record's limit."""
-    source = random.Random(plan.seed)
+    source = _source(plan, "oversized")
     for number, post in enumerate(steady(plan)):
         if number % 100:
             yield post
@@ -180,6 +180,11 @@ def _post(address: Address, body: Body, event_id: str, *, expected: str, text: s
 
 def _refused(post: Post) -> Post:
     return Post(post.key, post.headers, post.value)
+
+
+def _source(plan: LoadPlan, shape: str) -> random.Random:
+    """Its own for each shape: two alike would draw the same ids as the steady load below."""
+    return random.Random(f"{plan.seed} {shape}")
 
 
 def _id(source: random.Random) -> str:
