@@ -62,13 +62,18 @@ class Reviewer:
         todo = {key: one for key, one in zip(keys, guidelines, strict=True) if key not in cache.kept}
 
         async def some(part: Sequence[tuple[str, Guideline]]) -> None:
-            blueprint = classifications_blueprint(len(part))
-            answer = await self._ask(blueprint, classify_prompt([one for _, one in part]), len(part), "guidelines")
-            by_number = {one.guideline: one for one in answer.guidelines}
-            cache.keep({key: by_number[f"G{place}"].verdict for place, (key, _) in enumerate(part, start=1)})
+            found = await self.kinds([one for _, one in part])
+            cache.keep({key: sorted(kinds) for (key, _), kinds in zip(part, found, strict=True)})
 
         await _each(list(todo.items()), some)
         return [frozenset(kind for kind in KINDS if kind in cache.kept[key]) for key in keys]
+
+    async def kinds(self, guidelines: Sequence[Guideline], *, request_id: str = "") -> list[frozenset[Kind]]:
+        """As `classified`, in one call and without keeping anything."""
+        blueprint, prompt = classifications_blueprint(len(guidelines)), classify_prompt(guidelines)
+        answer = await self._ask(blueprint, prompt, len(guidelines), "guidelines", request_id)
+        by_number = {one.guideline: one for one in answer.guidelines}
+        return [frozenset(by_number[f"G{place}"].verdict) for place in range(1, len(guidelines) + 1)]
 
     async def contradictions(self, playbook: Playbook) -> list[Finding]:
         """
@@ -100,7 +105,9 @@ class Reviewer:
                 )
         return findings
 
-    async def _ask(self, blueprint: Blueprint[Answer], prompt: Prompt, count: int, part: str) -> Answer:
+    async def _ask(
+        self, blueprint: Blueprint[Answer], prompt: Prompt, count: int, part: str, request_id: str = ""
+    ) -> Answer:
         answered = await ask(
             self.model,
             blueprint,
@@ -110,6 +117,7 @@ class Reviewer:
             deadline=asyncio.get_running_loop().time() + self.seconds_max,
             temperature=0.0,
             check=_complete(count, part),
+            request_id=request_id,
         )
         self.usage += answered.usage
         return answered.answer
