@@ -30,7 +30,14 @@ START_MS = 1_790_000_000_000
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 VALIDATORS = {
     event_type: Draft202012Validator(writer_schema(event_type))
-    for event_type in ("turn.opened", "turn.closed", "response.sent", "approval.requested", "claim.judged")
+    for event_type in (
+        "turn.opened",
+        "turn.closed",
+        "response.sent",
+        "acknowledgement.sent",
+        "approval.requested",
+        "claim.judged",
+    )
 }
 
 
@@ -66,7 +73,7 @@ class World:
         self.offset = 0
         self.number = 0
         self.opened, self.closed, self.responses, self.claims, self.asked = [], [], [], [], []
-        self.envelopes = []
+        self.acknowledged, self.envelopes = [], []
         self.last = ()
 
     def publish(self, *, agent="desk", limits=None, **parts):
@@ -170,6 +177,7 @@ class World:
             "turn.opened": self.opened,
             "turn.closed": self.closed,
             "response.sent": self.responses,
+            "acknowledgement.sent": self.acknowledged,
             "approval.requested": self.asked,
             "claim.judged": self.claims,
         }[event_type]
