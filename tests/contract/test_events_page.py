@@ -15,6 +15,7 @@ from shared.events.turns import ClosedBy, Outcome
 ROOT = Path(__file__).parents[2]
 PAGE = "docs/events.md"
 MARK = "<!-- generated: everything below follows from the code; `make generate` writes it -->\n"
+ANY = "JsonValue"
 PUBLIC = [name for topic in TOPICS.values() if topic.name in RECEIVED | SENT for name in topic.types]
 
 
@@ -27,6 +28,8 @@ def kind(schema):
     """A field's type in words, and the objects and enums that it refers to."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
+        if name == ANY:
+            return "any JSON value"
         return f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
         return " or ".join(kind(part) for part in schema["anyOf"])
@@ -69,7 +72,7 @@ def reference():
     for topic in TOPICS.values():
         for event_type in topic.types if topic.name in RECEIVED | SENT else ():
             schema = writer_schema(event_type)
-            definitions |= schema.get("$defs", {})
+            definitions |= {name: held for name, held in schema.get("$defs", {}).items() if name != ANY}
             text = described(schema).removeprefix(f"`{event_type}`").removeprefix(":").strip()
             lines += [
                 f"## {event_type}",
