@@ -1,0 +1,47 @@
+"""Recall of the retriever, in a process of the matcher's."""
+
+from pathlib import Path
+
+import pytest
+
+from services.operator.evaluation.recall import Label, Recall, draw, measured
+from services.operator.evaluation.scenario import Scenario
+from shared.errors import Fatal
+
+SCENARIO = {
+    "id": "s",
+    "area": "a",
+    "guidelines": [
+        {"id": "lost", "condition": "The customer lost a card", "action": "Block it"},
+        {"id": "moon", "condition": "The moon is full", "action": "Howl"},
+        {"id": "mood", "condition": "The customer is upset", "action": "Soothe"},
+    ],
+    "conversation": [{"source": "customer", "text": "I lost my card!"}],
+    "expected": {"judged": "verdicts", "ids": ["lost", "moon", "mood"]},
+}
+
+
+async def test_each_label_has_its_place_and_what_shares_no_word_is_missed_with_the_reason() -> None:
+    found = await measured([Scenario.model_validate(SCENARIO)], 200)
+    by_name = {label.guideline: label for label in found.labels}
+    assert (by_name["lost"].rank, by_name["lost"].asked) == (1, True)
+    assert (by_name["mood"].rank, by_name["mood"].always) == (None, True)
+    assert [label.guideline for label in found.missed(24)] == ["moon"]
+    assert "shares no word" in by_name["moon"].reason
+    assert found.at(24)[0] == pytest.approx(2 / 3)
+    assert found.document()["missed_at_24"][0]["guideline"] == "moon"
+
+
+async def test_scenarios_without_labels_are_refused() -> None:
+    unlabelled = SCENARIO | {"expected": {"judged": "verdicts", "ids": []}}
+    with pytest.raises(Fatal, match="no scenario says"):
+        await measured([Scenario.model_validate(unlabelled)], 50)
+
+
+def test_recall_grows_with_k_and_is_drawn(tmp_path: Path) -> None:
+    found = Recall(100, tuple(Label("s", f"g{n}", "c", n, always=False, asked=True) for n in range(1, 11)))
+    values = [found.at(k)[0] for k in range(1, 12)]
+    assert values == sorted(values)
+    assert values[-1] == 1
+    draw([found], tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
