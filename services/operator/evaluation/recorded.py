@@ -170,13 +170,13 @@ def _related(item: Mapping[str, Any]) -> dict[str, Any]:
         groups.setdefault((one["kind"], source, one.get("group", str(number))), []).append(target)
     return {
         "guidelines": [
-            # Many recorded texts are the same letter: the id sets them apart.
+            # Many recorded texts are the same letter: the id sets them apart. Verdicts are given: retrieval has no say.
             {
                 "id": one["id"],
                 "condition": f"{one['id']} {one['condition'] or ''}".strip(),
                 "action": one["action"] or "",
             }
-            | {"tags": one["tags"], "priority": one["priority"]}
+            | {"tags": one["tags"], "priority": one["priority"], "pinned": True}
             for one in item["guidelines"]
         ],
         "relationships": [
