@@ -138,3 +138,20 @@ class ResponseSent(Body):
     """whether the text is a verified draft"""
     fallback: str = Field("", description="the fallback's name in the playbook, where `origin` is `fallback`")
     in_reply_to: tuple[str, ...] = Field(description="ids of the `message.posted` events that this answers")
+
+
+class AcknowledgementSent(Body):
+    """
+    `acknowledgement.sent`: an approved text that may be shown while the turn's reply is worked on. It is not the
+    reply, answers nothing, and may come without one following.
+    """
+
+    turn_id: str
+    """the turn that was opened"""
+    epoch: int
+    """the turn's number within the conversation"""
+    agent: str
+    """whose playbook has the text"""
+    text: str
+    """what to show to the customer"""
+    in_reply_to: tuple[str, ...] = Field(description="ids of the `message.posted` events that the turn answers")

@@ -156,6 +156,13 @@ _BODIES: Final[dict[str, Body]] = {
         verification=_VERIFICATION,
         marks=_MARKS,
     ),
+    "acknowledgement.sent": conversation.AcknowledgementSent(
+        turn_id=_TURN_ID,
+        epoch=1,
+        agent=_AGENT,
+        text="One moment, I am looking into it.",
+        in_reply_to=(_POSTED_ID,),
+    ),
     "approval.requested": conversation.ApprovalRequested(
         approval_id=derived_id(_TURN_ID, "order-transfer"),
         turn_id=_TURN_ID,
@@ -182,7 +189,7 @@ _BODIES: Final[dict[str, Body]] = {
         model=_MODEL,
     ),
 }
-_OF_A_TURN: Final = ("turn.", "response.", "claim.", "approval.requested")
+_OF_A_TURN: Final = ("turn.", "response.", "claim.", "approval.requested", "acknowledgement.")
 
 
 def example(event_type: str) -> Envelope[Body]:

@@ -60,7 +60,11 @@ TOPICS: dict[str, Topic] = {
         Topic(TURNS_FINISHED, {"turn.finished": turns.TurnFinished}, retention_ms=DAY_MS),
         Topic(
             CONVERSATION_RESPONSES,
-            {"response.sent": conversation.ResponseSent, "approval.requested": conversation.ApprovalRequested},
+            {
+                "response.sent": conversation.ResponseSent,
+                "approval.requested": conversation.ApprovalRequested,
+                "acknowledgement.sent": conversation.AcknowledgementSent,
+            },
         ),
         Topic(TURNS_CLOSED, {"turn.closed": turns.TurnClosed}, retention_ms=30 * DAY_MS),
         Topic(CLAIMS_JUDGED, {"claim.judged": claims.ClaimJudged}, retention_ms=90 * DAY_MS),

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from shared.events.base import Body, OpenEnum
 from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Verdict
+from shared.events.composition import Composition, FilledField
 from shared.events.conversation import Author, Mode
 from shared.events.tools import Claim, Grant, ParameterProblem, ToolCall, ToolResult
 
@@ -92,6 +93,7 @@ class TurnOpened(Body):
     applied: dict[str, Applied] = Field(default_factory=dict)
     journeys: dict[str, JourneyPosition] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict)
+    variables_set_at: dict[str, datetime] = Field(default_factory=dict)
     customer_name: str = ""
     grants: tuple[Grant, ...] = Field((), description="calls that the ledger allows this leg to execute")
     results: tuple[ToolResult, ...] = Field(
@@ -188,17 +190,21 @@ class Segment(Body):
     value: str = ""
     open_question: str = ""
     guideline_ids: tuple[str, ...] = Field((), description="guidelines that it performs, as the draft says")
+    canned_id: str = Field("", description="the approved text that it is, filled with `fields`")
+    fields: tuple[FilledField, ...] = ()
 
 
 class FactRecord(Body):
     """
-    Something that a reply may assert, with where it comes from (`playbook`, `variable`, `tool:<name>`,
-    `retriever:<name>`).
+    Something that a reply may assert, with where it comes from (`playbook`, `variable`, `canned`, `tool:<name>`,
+    `retriever:<name>`); of a retrieved document, `origin` is its own source.
     """
 
     id: str
     text: str
     source: str
+    origin: str = ""
+    fetched_at: datetime | None = None
 
 
 class Restated(Body):
@@ -212,6 +218,7 @@ class Draft(Body):
     """The reasoner's part of a turn's record."""
 
     mode: ReasoningMode
+    composition: Composition = Composition.FLUID
     segments: tuple[Segment, ...]
     facts: tuple[FactRecord, ...] = Field(description="everything that the reply was allowed to assert")
     restated: tuple[Restated, ...] = ()

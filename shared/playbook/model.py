@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.events.claims import ClaimKind, ReasoningMode
+from shared.events.composition import Composition
+from shared.playbook.knowledge import Retriever, Variable
 from shared.playbook.part import Identifier, Name, Part
 from shared.playbook.references import PATTERN
 from shared.playbook.tools import Tool
@@ -21,14 +23,6 @@ class Criticality(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
-
-
-class Composition(StrEnum):
-    """How free a reply's wording is; the strictest among the matched guidelines wins."""
-
-    FLUID = "fluid"
-    COMPOSED = "composed"
-    STRICT = "strict"
 
 
 class Profile(Part):
@@ -164,10 +158,12 @@ class Fact(Part):
 
 
 class CannedReply(Part):
-    """An approved text."""
+    """An approved text, with fields in double braces (shared/playbook/templates.py)."""
 
     id: str = Identifier
     text: str = Field(min_length=1, max_length=4_096)
+    signals: tuple[str, ...] = Field((), max_length=20, description="what customers write when it is meant for them")
+    guidelines: tuple[Name, ...] = Field((), description="it may be used only while one of these is active")
     journey: Name | None = Field(None, description="it may be used only while this journey is under way")
 
 
@@ -179,6 +175,11 @@ class Fallbacks(Part):
     hand_off: str = Field("I am passing you to a colleague, who will take it from here.", max_length=1_000)
     too_large: str = Field(
         "I am sorry, that message is too long for me to read. Please send it in parts.", max_length=1_000
+    )
+    no_match: str = Field(
+        "I am sorry, I have no answer to that here. Could you put it differently?",
+        max_length=1_000,
+        description="where only approved texts may be sent and none fits",
     )
     approval_requested: str = Field(
         "I have asked a colleague to confirm this. You will hear from me as soon as it is decided.", max_length=1_000
@@ -275,7 +276,12 @@ class Playbook(Part):
     tools: tuple[Tool, ...] = Field((), max_length=200)
     glossary: tuple[Term, ...] = ()
     facts: tuple[Fact, ...] = ()
+    variables: tuple[Variable, ...] = Field((), max_length=200)
+    retrievers: tuple[Retriever, ...] = Field((), max_length=16)
     canned_replies: tuple[CannedReply, ...] = ()
+    acknowledgement: str = Field(
+        "", max_length=500, description="said at once when a turn opens, before its reply; empty says nothing"
+    )
     fallbacks: Fallbacks = Fallbacks()
     phrases: Phrases = Phrases()
     matching: MatchingPolicy = MatchingPolicy()

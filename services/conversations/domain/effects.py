@@ -40,6 +40,14 @@ class Opened(NamedTuple):
     customer_name: str
     calls: Calls = ()
     paused: TurnFinished | None = None
+    variables_ms: dict[str, int] = {}  # noqa: RUF012 - never changed
+
+
+class Acknowledged(NamedTuple):
+    """The customer is told at once that *turn* is being worked on, by the playbook's *text*."""
+
+    turn: OpenTurn
+    text: str
 
 
 class Asked(NamedTuple):

@@ -10,6 +10,7 @@ from services.conversations.domain.approvals import approval_given, expire_appro
 from services.conversations.domain.bounds import EVENT_ID_CHARS_MAX
 from services.conversations.domain.effects import Note
 from services.conversations.domain.finish import turn_finished
+from services.conversations.domain.instants import ms_of
 from services.conversations.domain.legs import follow_up
 from services.conversations.domain.messages import message_after_erasure, message_posted
 from services.conversations.domain.seen import body_seen, fingerprint, remember
@@ -44,7 +45,8 @@ def mode_changed(step: Step, event: Envelope[ModeChanged]) -> None:
 
 def variable_set(step: Step, event: Envelope[VariableSet]) -> None:
     """
-    `variable.set`: what turns opened from now on carry; an open one keeps what it was opened with.
+    `variable.set`: what turns opened from now on carry, with when it was told; an open turn keeps what it was opened
+    with. An event's time that lies ahead counts as now.
 
     Raises:
         Invalid: (`variables_too_large`) the conversation's variables together would be too large.
@@ -62,6 +64,8 @@ def variable_set(step: Step, event: Envelope[VariableSet]) -> None:
             f"{step.bounds.variables_bytes_max} are kept (HOLDFAST_CONVERSATIONS_VARIABLES_BYTES_MAX)",
         )
     step.state.variables = variables
+    told_ms = {**step.state.variables_ms, name: min(ms_of(event.time), step.now_ms)}
+    step.state.variables_ms = {known: told_ms[known] for known in variables if known in told_ms}
 
 
 def conversation_closed(step: Step, _event: Envelope[ConversationClosed]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from services.conversations.domain.calls import Call, Calls
-from services.conversations.domain.effects import Asked, Closed, Note, Opened, Reply
+from services.conversations.domain.effects import Acknowledged, Asked, Closed, Note, Opened, Reply
 from services.conversations.domain.instants import at
 from services.conversations.domain.state import OpenTurn
 from services.conversations.domain.step import Step
@@ -44,6 +44,8 @@ def emissions(step: Step) -> list[Emission]:
             written.append(_opened(step, effect))
         elif isinstance(effect, Asked):
             written.append(_asked(step, effect))
+        elif isinstance(effect, Acknowledged):
+            written.append(_acknowledged(step, effect))
         else:
             written += _closed(step, effect)
     return written
@@ -62,6 +64,8 @@ def _opened(step: Step, opened: Opened) -> Emission:
         "customer_name": opened.customer_name,
         "marks": (_opening_mark(turn),) if opened.paused is None else _leg_marks(step, opened.paused),
     }
+    if opened.variables_ms:
+        body["variables_set_at"] = {name: at(told_ms) for name, told_ms in opened.variables_ms.items()}
     if opened.calls:
         body |= _of_calls(opened.calls, anew=opened.paused is None)
     # The messages were encoded when they were posted. What is replaced occurs once: in a string the quotes are escaped.
@@ -110,6 +114,18 @@ def _asked(step: Step, asked: Asked) -> Emission:
         _headers(step, turn, "turn.closed"), derived_id(call.id, "approval.requested"), "approval.requested"
     )
     return Emission(topics.CONVERSATION_RESPONSES, headers, to_json(body))
+
+
+def _acknowledged(step: Step, acknowledged: Acknowledged) -> Emission:
+    turn = acknowledged.turn
+    body = {
+        "turn_id": turn.id,
+        "epoch": turn.epoch,
+        "agent": turn.agent,
+        "text": acknowledged.text,
+        "in_reply_to": turn.covers,
+    }
+    return Emission(topics.CONVERSATION_RESPONSES, _headers(step, turn, "acknowledgement.sent"), to_json(body))
 
 
 def _closed(step: Step, closed: Closed) -> list[Emission]:

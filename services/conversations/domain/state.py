@@ -55,6 +55,7 @@ class ConversationState:
       covers yet (the burst that began at `burst_ms` has not settled), and `carried` those whose turn was superseded
       before it was answered; `waiting_since_ms` is when the oldest of them came, `traceparent` the trace of the
       newest.
+    * `variables_ms` is when each variable was set by its event's own time, unix milliseconds.
     * `calls` are the tool calls kept in mind (calls.py).
     * `erased_at_ms` > 0: the conversation was erased; nothing but the epoch and the marker is left.
     * `retire_ms` is when the state is looked at for removal; it is moved on when it is due, not at each event.
@@ -76,6 +77,7 @@ class ConversationState:
     sequence: int = NO_SEQUENCE
     customer_name: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    variables_ms: dict[str, int] = field(default_factory=dict)
     applied: dict[str, Performed] = field(default_factory=dict)
     journeys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     seen: str = ""
@@ -105,7 +107,7 @@ class ConversationState:
         return min(dues, default=None)
 
 
-_MAPPINGS = ("variables", "applied", "journeys")
+_MAPPINGS = ("variables", "variables_ms", "applied", "journeys")
 _PLAIN = {
     f.name: f.default for f in fields(ConversationState) if f.name not in {"open", "transcript", "calls", *_MAPPINGS}
 }
@@ -160,6 +162,7 @@ def decode(data: bytes) -> ConversationState:
                 "open": _open_turn(head.get("open")),
                 "calls": tuple(_call(values) for values in head.get("calls", ())),
                 "variables": head.get("variables", {}),
+                "variables_ms": head.get("variables_ms", {}),
                 "applied": {name: Performed(*pair) for name, pair in head.get("applied", {}).items()},
                 "journeys": {name: tuple(path) for name, path in head.get("journeys", {}).items()},
                 "transcript": _transcript(head, utterances),

@@ -5,7 +5,7 @@ One step of a conversation: the state being worked on, what the step may look at
 from dataclasses import dataclass, field
 
 from services.conversations.domain.bounds import Bounds
-from services.conversations.domain.effects import Asked, Closed, Note, Opened
+from services.conversations.domain.effects import Acknowledged, Asked, Closed, Note, Opened
 from services.conversations.domain.state import ConversationState, OpenTurn
 from shared.events.envelope import Address
 from shared.playbook.directory import Directory
@@ -29,7 +29,7 @@ class Step:
     bounds: Bounds
     cause: str = ""
     traceparent: str = ""
-    effects: list[Opened | Closed | Asked] = field(default_factory=list)
+    effects: list[Opened | Closed | Asked | Acknowledged] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     def limits(self, agent: str) -> Limits:

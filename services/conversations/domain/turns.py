@@ -7,7 +7,7 @@ message, manual mode) never reaches the stages: it is closed without having been
 
 from services.conversations.domain import calls
 from services.conversations.domain.bounds import SETTLE_CAP
-from services.conversations.domain.effects import Closed, Opened, Reply
+from services.conversations.domain.effects import Acknowledged, Closed, Opened, Reply
 from services.conversations.domain.experiment import arm_of
 from services.conversations.domain.instants import at
 from services.conversations.domain.state import OpenTurn
@@ -46,7 +46,18 @@ def open_turn(step: Step) -> None:
     Of those left over only the newest are covered again where there are more than `covers_max`; each was covered
     before.
     """
+    first = not step.state.carried
     begin(step, step.state.agent, unanswered(step), accepted_ms=step.state.waiting_since_ms)
+    if first:
+        _acknowledge(step)
+
+
+def _acknowledge(step: Step) -> None:
+    """Say the playbook's words for that, but not again in the turn that takes a superseded one's place."""
+    turn = step.state.open
+    found = step.playbooks.version(step.address.tenant, turn.agent, turn.playbook_version) if turn else None
+    if turn is not None and found is not None and found.acknowledgement:
+        step.effects.append(Acknowledged(turn, found.acknowledgement))
 
 
 def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) -> None:
@@ -92,6 +103,7 @@ def open_leg(step: Step, turn: OpenTurn, paused: TurnFinished | None = None) -> 
             state.customer_name,
             taken,
             paused,
+            state.variables_ms,
         )
     )
 

@@ -17,7 +17,7 @@ from services.operator.adapters.reader import Seen, TopicReader
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
 from shared.events import topics
-from shared.events.conversation import ResponseSent
+from shared.events.conversation import AcknowledgementSent, ResponseSent
 from shared.events.envelope import Address
 from shared.events.turns import TurnClosed, TurnDrafted, TurnFinished, TurnMatched, TurnOpened
 from shared.settings import read_settings
@@ -84,7 +84,9 @@ async def _follow(console: Console, reader: TopicReader, address: Address, messa
 
 def _show(console: Console, seen: Seen, message: str, *, stages: bool) -> bool:
     body = seen.event.data
-    if isinstance(body, ResponseSent):
+    if isinstance(body, AcknowledgementSent):
+        console.print(f"[green]{escape(body.agent)}[/] › [dim]{escape(body.text)}[/]")
+    elif isinstance(body, ResponseSent):
         console.print(f"[bold green]{escape(body.agent)}[/] › {escape(body.text)}")
     elif stages:
         console.print(f"[dim]{escape(_told(body))}[/]", highlight=False)
