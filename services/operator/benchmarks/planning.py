@@ -1,8 +1,9 @@
 """
 `holdfast bench plan`: the plan's figures against those of a run.
 
-CPU a turn and calls a turn are taken from one rate, and the run at another is predicted from them and from the model's
-set latency: what the stages then hold in flight and use of their cores is measured.
+CPU a turn, idle CPU and calls a turn are taken from runs at a rate and at twice the rate. Three times the rate is
+predicted from them and from the model's set latency: what the stages then hold in flight and use of their cores is
+measured.
 """
 
 import asyncio
@@ -50,24 +51,23 @@ class Measured:
 
 
 async def held(
-    stack: Stack,
-    loads: tuple[Sequence[Message], Sequence[Message]],
-    *,
-    tenant: str,
-    agent: str,
-    rate: float,
-    model_seconds: float,
+    stack: Stack, loads: Sequence[Sequence[Message]], *, tenant: str, agent: str, rate: float, model_seconds: float
 ) -> list[Held]:
-    """Measure at *rate*, predict twice the rate, measure that."""
-    first = await measure(stack, loads[0], tenant=tenant, agent=agent, rate=rate)
-    roles = {stage: Role(model_seconds, model_seconds, calls=first.calls[stage]) for stage in ROLES}
-    cpu_ms = {stage: 1_000 * first.utilisation[stage] / first.turns_per_second for stage in STAGES}
-    second = await measure(stack, loads[1], tenant=tenant, agent=agent, rate=2 * rate)
-    load = Load(second.turns_per_second, peak_factor=1)
-    need = plan(load, roles, Means(cpu_ms, processes_min=1, utilisation_max=1.0))
-    flights = [Held(stage, "turns in flight", need.stages[stage].in_flight, second.in_flight[stage]) for stage in ROLES]
+    """Measure *loads* at *rate*, twice and three times it, and predict the third from the first two."""
+    first, second, third = [
+        await measure(stack, load, tenant=tenant, agent=agent, rate=times * rate)
+        for times, load in enumerate(loads, start=1)
+    ]
+    roles = {stage: Role(model_seconds, model_seconds, calls=second.calls[stage]) for stage in ROLES}
+    more = second.turns_per_second - first.turns_per_second
+    a_turn = {stage: max(0.0, second.utilisation[stage] - first.utilisation[stage]) / more for stage in STAGES}
+    idle = {stage: max(0.0, first.utilisation[stage] - a_turn[stage] * first.turns_per_second) for stage in STAGES}
+    cpu_ms = {stage: 1_000 * seconds for stage, seconds in a_turn.items()}
+    means = Means(cpu_ms, processes_min=1, utilisation_max=1.0, idle_cores=idle)
+    need = plan(Load(third.turns_per_second, peak_factor=1), roles, means)
+    flights = [Held(stage, "turns in flight", need.stages[stage].in_flight, third.in_flight[stage]) for stage in ROLES]
     return flights + [
-        Held(stage, "share of a core", need.stages[stage].cores, second.utilisation[stage]) for stage in STAGES
+        Held(stage, "share of a core", need.stages[stage].cores, third.utilisation[stage]) for stage in STAGES
     ]
 
 

@@ -216,26 +216,23 @@ def bench_matching(
 @app.command("plan")
 def bench_plan(
     broker: BrokerOption = Broker.EMBEDDED,
-    rate: Annotated[float, typer.Option(help="messages a second; twice that is predicted", min=0.1)] = 8.0,
-    seconds: Annotated[float, typer.Option(help="of each of both runs", min=10)] = 30.0,
+    rate: Annotated[float, typer.Option(help="messages a second; three times that is predicted", min=0.1)] = 8.0,
+    seconds: Annotated[float, typer.Option(help="of each of three runs", min=10)] = 30.0,
     model_seconds: Annotated[float, typer.Option(help="that a model call takes", min=0.01)] = 0.5,
     tolerance: Annotated[float, typer.Option(help="how far a prediction may be off", min=0.01)] = 0.25,
 ) -> None:
-    """What `holdfast plan` predicts of a run at twice a measured rate, against that run; 1 beyond the tolerance."""
-    loads = tuple(
-        _load(count, count, seed=seed) for seed, count in ((3, round(rate * seconds)), (4, round(2 * rate * seconds)))
-    )
+    """What `holdfast plan` predicts of a run at three times a measured rate, against that run."""
+    counts = [round(times * rate * seconds) for times in (1, 2, 3)]
+    loads = [_load(count, count, seed=seed) for seed, count in enumerate(counts, start=3)]
     found = _measured(
         broker,
-        lambda stack: planning.held(
-            stack, (loads[0], loads[1]), tenant=TENANT, agent="bank", rate=rate, model_seconds=model_seconds
-        ),
+        lambda stack: planning.held(stack, loads, tenant=TENANT, agent="bank", rate=rate, model_seconds=model_seconds),
         rehearsal={"base_latency_seconds": model_seconds},
     )
     rows = [
         (f"{one.stage}, {one.what}", f"{one.predicted:.3g}", f"{one.measured:.3g}", f"{one.error:.0%}") for one in found
     ]
-    title = f"plan against a run, {broker}, {2 * rate:g} messages a second, model at {model_seconds:g} s"
+    title = f"plan against a run, {broker}, {3 * rate:g} messages a second, model at {model_seconds:g} s"
     Console().print(tables.figures(title, ("", "predicted", "measured", f"off by (≤ {tolerance:.0%})"), rows))
     raise typer.Exit(1 if any(one.error > tolerance for one in found) else 0)
 

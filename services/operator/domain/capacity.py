@@ -74,7 +74,8 @@ class Load:
 class Means:
     """
     What there is to work with: milliseconds of CPU a turn by stage, the share of a core that a process may use on
-    average at the peak, records in flight a process, processes a stage at the least, and prices a million tokens.
+    average at the peak, records in flight a process, processes a stage at the least, prices a million tokens, and the
+    share of a core that a process of a stage uses whatever comes (polling, heartbeats, idle commits).
     """
 
     cpu_ms: Mapping[str, float]
@@ -83,6 +84,7 @@ class Means:
     processes_min: int = 2
     input_price: float = 0.0
     output_price: float = 0.0
+    idle_cores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Need:
 def plan(load: Load, roles: Mapping[str, Role], means: Means, *, deadline_seconds: float = 60.0) -> Need:
     """What *load* needs, where the model stages use their models as *roles* say."""
     peak = load.peak_turns_per_second
-    stages = {stage: _stage(peak, roles.get(stage), means.cpu_ms.get(stage, 0.0), means) for stage in STAGES}
+    stages = {stage: _stage(peak, stage, roles.get(stage), means) for stage in STAGES}
     tokens_in = sum(role.input_tokens for role in roles.values())
     tokens_out = sum(role.output_tokens for role in roles.values())
     turn_cost = (tokens_in * means.input_price + tokens_out * means.output_price) / 1e6
@@ -139,16 +141,18 @@ def high(mean: float) -> float:
     return mean + Z999 * math.sqrt(mean)
 
 
-def _stage(peak: float, role: Role | None, cpu_ms: float, means: Means) -> StageNeed:
-    cores = peak * cpu_ms / 1_000
-    in_flight = peak * (cpu_ms / 1_000 + (role.turn_seconds if role else 0.0))
+def _stage(peak: float, stage: str, role: Role | None, means: Means) -> StageNeed:
+    cpu_seconds = means.cpu_ms.get(stage, 0.0) / 1_000
+    idle = min(means.idle_cores.get(stage, 0.0), means.utilisation_max / 2)
+    in_flight = peak * (cpu_seconds + (role.turn_seconds if role else 0.0))
     wanted = {
         "availability": means.processes_min,
-        "CPU": math.ceil(cores / means.utilisation_max),
+        "CPU": math.ceil(peak * cpu_seconds / (means.utilisation_max - idle)),
         "turns in flight": math.ceil(high(in_flight) / means.in_flight_max),
     }
     bound_by = max(wanted, key=lambda name: wanted[name])
     processes = wanted[bound_by]
+    cores = peak * cpu_seconds + idle * processes
     return StageNeed(in_flight, high(in_flight), cores, processes, cores / processes, bound_by)
 
 
