@@ -27,6 +27,7 @@ class Desks:
     rides: Sequence[Row]
     reports: list[Row] = field(default_factory=list)
     bookings: list[Row] = field(default_factory=list)
+    orders: list[Row] = field(default_factory=list)
 
     def bank_balance(self, given: Row) -> Answer:
         """The balance of an account whose owner is known by name, number and date of birth."""
@@ -78,6 +79,12 @@ class Desks:
         )
         return 200, said(text, booking_number=number, licence_plate=ride["LicensePlate"])
 
+    def register_order(self, given: Row) -> Answer:
+        """Register an order."""
+        number = f"O-{FIRST_NUMBER + len(self.orders)}"
+        self.orders.append({"OrderId": number, "Order": given.get("order", "")})
+        return 200, said(f"The order {given.get('order', '')} was registered under the number {number}.", order=number)
+
     def _account(self, given: Row) -> Row | None:
         keys = (("full_name", "FullName"), ("account_number", "AccountNumber"), ("date_of_birth", "DateOfBirth"))
         return next(
@@ -97,4 +104,5 @@ READING: Final[Mapping[str, Callable[[Desks, Row], Answer]]] = {
 CHANGING: Final[Mapping[str, Callable[[Desks, Row], Answer]]] = {
     "bank_fraud_report": Desks.bank_fraud_report,
     "ride_book": Desks.ride_book,
+    "register_order": Desks.register_order,
 }

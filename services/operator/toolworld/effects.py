@@ -29,12 +29,14 @@ class Effects:
         effect.deliveries += 1
         return effect
 
-    def counts(self) -> dict[str, int]:
-        """Keys, executions over all keys, deliveries, and the keys whose effect happened more than once."""
-        done = self.by_key.values()
+    def counts(self) -> dict[str, Any]:
+        """
+        Deliveries, executions, the keys whose effect happened more than once, and how often each key's effect happened.
+        """
+        done = {key: effect for key, effect in self.by_key.items() if effect.executions}
         return {
-            "keys": len(done),
-            "executions": sum(effect.executions for effect in done),
-            "deliveries": sum(effect.deliveries for effect in done),
-            "doubled": sum(effect.executions > 1 for effect in done),
+            "deliveries": sum(effect.deliveries for effect in self.by_key.values()),
+            "executions": sum(effect.executions for effect in done.values()),
+            "doubled": sum(effect.executions > 1 for effect in done.values()),
+            "by_key": {key: effect.executions for key, effect in done.items()},
         }
