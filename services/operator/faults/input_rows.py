@@ -7,6 +7,7 @@ import hashlib
 import signal
 from collections.abc import Sequence
 
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from services.operator.adapters.fleet import Member
