@@ -3,8 +3,8 @@ How many drafts a second the code gate decides: `python -m services.verifier.gat
 as the operator's benchmark may not import this service.
 
 FILE holds `{"playbook": …, "drafts": [body of turn.drafted, …]}`. Prints `{"drafts": …, "seconds": …, "claims": …}`, in
-seconds of CPU. Texts are new in every round, so that nothing remembered from the last one helps: only facts and the playbook
-come again.
+seconds of CPU. Texts are new in every round, so that nothing remembered from the last one helps: only the facts and the
+playbook come again.
 """
 
 import json
