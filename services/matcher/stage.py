@@ -14,6 +14,7 @@ from services.matcher.domain.blueprints import PlainAnswer
 from services.matcher.domain.compiled import Compiled, compiled
 from services.matcher.domain.decision import Heard, decide, first_inquiry, second_inquiry
 from services.matcher.domain.inquiry import CallLimits, Inquiry
+from services.matcher.domain.resumed import reevaluated, reevaluation
 from services.matcher.domain.retrieval import Limits, Numbers
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
@@ -83,7 +84,8 @@ class Matcher:
 
     async def process(self, event: Envelope[TurnOpened]) -> Products:
         """
-        `turn.matched`, or `turn.finished` (failed) where the turn's playbook version stays missing.
+        `turn.matched`, or `turn.finished` (failed) where the turn's playbook version stays missing. In a further leg
+        the former one's matching is handed on, but for what new results of tools may have changed (domain/resumed.py).
 
         Raises:
             Retryable: the model is away, or the playbook version is not here yet, and there is time to try again.
@@ -95,7 +97,11 @@ class Matcher:
         if desk is None:
             marks = self._marks(opened, received_ms)
             return [(TURNS_FINISHED, "turn.finished", _playbook_unavailable(opened, marks))]
-        matching = await self._match(desk, opened)
+        matching = opened.matching or await self._match(desk, opened)
+        if (again := reevaluation(desk, opened, matching)) is not None:
+            heard, spent = await self._hear(desk, again)
+            matching = reevaluated(desk, opened, matching, heard)
+            matching = matching.model_copy(update={"spent": _sum(matching.spent, spent)})
         self._metrics.candidates.observe(matching.candidates)
         self._metrics.matched.observe(len(matching.active))
         matched = TurnMatched(opened=opened, matching=matching, marks=self._marks(opened, received_ms))

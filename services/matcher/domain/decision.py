@@ -85,7 +85,7 @@ def decide(desk: Compiled, opened: TurnOpened, heard: Sequence[Heard]) -> Matchi
     """The matcher's part of the turn's record, but for what it cost."""
     questions = [question for item in heard for question in open_choices(item)]
     replaced = choices.replaced(questions)
-    progress = {name: found for item in heard for name, found in _progress(item).items()}
+    progress = {name: found for item in heard for name, found in progress_of(item).items()}
     due = {name: found.due for name, found in progress.items() if found.due is not None}
     steps = {
         step.id: step for name, state in due.items() for step in (journeys.instruction(desk.journeys[name], state),)
@@ -102,7 +102,7 @@ def decide(desk: Compiled, opened: TurnOpened, heard: Sequence[Heard]) -> Matchi
         matches=matches,
         resolutions=matching.resolutions(resolved, replaced),
         instructions=_instructions(active, asked | steps),
-        journeys=_positions(desk, opened, stands),
+        journeys=positions(desk, opened, stands),
         candidates=len(matches),
     )
 
@@ -126,7 +126,7 @@ def _applying(desk: Compiled, heard: Heard) -> list[str]:
     return [name for name in names if name in desk.guidelines]
 
 
-def _progress(heard: Heard) -> dict[str, Progress]:
+def progress_of(heard: Heard) -> dict[str, Progress]:
     """
     Where each journey of the inquiry stands. Without an answer one under way waits, and one that begins is at its first
     state.
@@ -149,7 +149,7 @@ def _instructions(active: Sequence[str], known: Mapping[str, Instruction]) -> tu
     return tuple(known[name] for name in active if name in known)
 
 
-def _positions(
+def positions(
     desk: Compiled, opened: TurnOpened, progress: Mapping[str, Progress]
 ) -> dict[str, JourneyPosition] | None:
     """
