@@ -3,7 +3,7 @@ Where a turn's time goes, hop by hop, from the marks that every stage leaves.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,14 +33,18 @@ class Spread:
 def hops(marks: Sequence[Mark], *, posted_ms: int, seen_ms: int) -> dict[str, float]:
     """
     The parts of one turn's way in order: waiting before each stage (`→ stage`), work in it (`stage`), and delivery (`→
-    reader`).
+    reader`). What a tool call makes a stage do once more is `stage (leg 2)`.
 
     *posted_ms* is when the message was published, *seen_ms* when its response was read.
     """
     parts: dict[str, float] = {}
     before = posted_ms
-    for mark in marks:
-        name = mark.stage if mark.stage not in parts else f"{mark.stage} (close)"
+    visits: Counter[str] = Counter()
+    for number, mark in enumerate(marks, start=1):
+        visits[mark.stage] += 1
+        name = mark.stage
+        if visits[mark.stage] > 1:
+            name += " (close)" if number == len(marks) else f" (leg {visits[mark.stage]})"
         parts[f"→ {name}"] = float(mark.received_ms - before)
         parts[name] = float(mark.finished_ms - mark.received_ms)
         before = mark.finished_ms
@@ -49,9 +53,9 @@ def hops(marks: Sequence[Mark], *, posted_ms: int, seen_ms: int) -> dict[str, fl
 
 
 def breakdown(turns: Iterable[Mapping[str, float]]) -> dict[str, Spread]:
-    """The spread of each part over many turns, parts in the order in which they were first met."""
+    """The spread of each part over many turns, parts in the order of the longest way, which has them all."""
     values: defaultdict[str, list[float]] = defaultdict(list)
-    for parts in turns:
+    for parts in sorted(turns, key=len, reverse=True):
         for name, milliseconds in parts.items():
             values[name].append(milliseconds)
     return {name: Spread.of(found) for name, found in values.items()}
