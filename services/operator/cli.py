@@ -5,6 +5,7 @@ The `holdfast` command: its verbs, and nothing else.
 import typer
 
 from services.operator.commands import (
+    approve,
     bench,
     chaos,
     demo,
@@ -46,6 +47,7 @@ app.add_typer(playbook.app, name="playbook")
 app.command("say")(say.command)
 app.command("feed")(feed.command)
 app.command("tail")(tail.command)
+app.add_typer(approve.app, name="approve")
 app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
 app.command("erase")(erase.command)
