@@ -501,12 +501,21 @@ def test_a_changelog_that_no_ledger_wrote_stops_the_process(virtual, registry):
     virtual(main())
 
 
+@pytest.fixture
+def _lines_at_info():
+    """The lines of handled records are made; after the test nothing is rendered again, as everywhere in this folder."""
+    quiet = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    yield
+    structlog.configure(**quiet)
+
+
+@pytest.mark.usefixtures("_lines_at_info")
 def test_each_record_leaves_one_line_that_says_what_became_of_it(virtual, registry):
     async def main():
         world = World(registry)
         world.ledger.errors[b"bad"] = Invalid("bad_json", "no")
         world.feed(b"a", b"bad")
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
         with capture_logs() as lines:
             async with world.running():
                 await asyncio.sleep(1)
