@@ -112,7 +112,7 @@ def holdfast_commands():
 @pytest.mark.parametrize("arguments", list(holdfast_commands()))
 def test_every_job_calls_a_command_that_holdfast_has(arguments):
     groups = {group.name: group.typer_instance for group in holdfast.registered_groups}
-    inside = groups[arguments[0]] if arguments[0] in groups else holdfast
+    inside = groups.get(arguments[0], holdfast)
     commands = {command.name or command.callback.__name__ for command in inside.registered_commands}
 
     assert arguments[-1 if inside is holdfast else 1] in commands
