@@ -94,11 +94,11 @@ class HttpTools:
             )
             came: Came = await retrying(self._attempt, tool, asked, headers, deadline)
         except _Busy as busy:
-            came = busy.came
+            return busy.came
         except (Refused, SecretMissing, _NoAddress) as error:
             log.warning("a tool was not called", tool=tool.id, reason=str(error))
             return failed(str(error))
-        return came if not came.error else self._redacted(came, http)
+        return came
 
     async def _attempt(self, tool: Tool, asked: Asked, headers: Mapping[str, str], deadline: float) -> Came:
         http = _declared(tool)
@@ -151,9 +151,6 @@ class HttpTools:
     def _is_last(self, state: RetryCallState, repeatable: bool, deadline: float) -> bool:
         ends = asyncio.get_running_loop().time() + state.upcoming_sleep
         return not repeatable or state.attempt_number > self._settings.retries_max or ends >= deadline
-
-    def _redacted(self, came: Came, http: HttpCall) -> Came:
-        return replace(came, error=self._secrets.redacted(came.error, http.headers))
 
 
 def request_of(http: HttpCall, arguments: Mapping[str, object]) -> Asked:

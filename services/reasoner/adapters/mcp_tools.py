@@ -72,7 +72,6 @@ class McpTools:
             if rest is not None or expected is None:
                 raise
             told, refused = _told(list(_leaves(expected)))
-        told = self._secrets.redacted(told, mcp.headers)
         return unknown(told) if tool.consequential and attempt.delivered and not refused else failed(told)
 
 

@@ -5,9 +5,11 @@ Read anew for each request, so that a rotated secret counts at once.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from pydantic import JsonValue
 
 from shared.errors import HoldfastError
 
@@ -39,14 +41,16 @@ class Secrets:
         """
         return {name: self._filled(value) for name, value in declared.items()}
 
-    def redacted(self, text: str, declared: Mapping[str, str]) -> str:
-        """*text* without the secrets that *declared* headers name."""
+    def values(self, declared: Mapping[str, str]) -> tuple[str, ...]:
+        """What the secrets that *declared* headers name hold now, those that can be read."""
+        found = []
         for value in declared.values():
             if PREFIX in value:
-                secret = self._secret(value.partition(PREFIX)[2])
-                if len(secret) >= _MASKED_CHARS_MIN:
-                    text = text.replace(secret, MASK)
-        return text
+                try:
+                    found.append(self._secret(value.partition(PREFIX)[2]))
+                except SecretMissing:
+                    continue
+        return tuple(found)
 
     def _filled(self, value: str) -> str:
         before, prefix, name = value.partition(PREFIX)
@@ -65,3 +69,17 @@ class Secrets:
         if not secret or len(secret) > SECRET_BYTES_MAX or not secret.isprintable():
             raise SecretMissing(f"secret {name!r} is empty, of several lines or longer than {SECRET_BYTES_MAX} bytes")
         return secret
+
+
+def masked(value: JsonValue, secrets: Sequence[str]) -> JsonValue:
+    """*value* without *secrets* in any of its texts and names, such as a tool may echo."""
+    if isinstance(value, str):
+        for secret in secrets:
+            if len(secret) >= _MASKED_CHARS_MIN:
+                value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, list):
+        return [masked(held, secrets) for held in value]
+    if isinstance(value, dict):
+        return {str(masked(name, secrets)): masked(held, secrets) for name, held in value.items()}
+    return value

@@ -4,6 +4,7 @@ what is missing.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ FACT_CHARS_MAX: Final = 2_000
 SOURCE: Final = "tool:"
 """Of facts that a call brought; with no other source may a reply say that something was done."""
 UNDONE_SOURCE: Final = "call:"
+_SENTENCE_END: Final = re.compile(r"[.;!?]+\s+")
 _UNDONE: Final[Mapping[ToolStatus, str]] = {
     ToolStatus.FAILED: "was tried and did not work; nothing was changed",
     ToolStatus.UNKNOWN: "was tried, and it cannot be told whether it was done; a colleague has to look",
@@ -109,14 +111,18 @@ def _texts(result: ToolResult, tool: Tool | None) -> Iterator[str]:
     what = tool.description.strip().rstrip(".") if tool else name
     if result.status is not ToolStatus.DONE:
         yield f"{what}: {_UNDONE.get(result.status, _UNDONE[ToolStatus.OTHER])}."
+        # Whole sentences of a fact may be repeated unchecked, so none of what is said of a failure stands alone.
+        yield from (f"{name} was not done, and said: {_SENTENCE_END.sub(', ', text)}" for text in _said(result, name))
+        return
+    yield from _said(result, name) or [f"{what}: done."]
+
+
+def _said(result: ToolResult, name: str) -> list[str]:
     if isinstance(result.data, dict):
-        yield from (f"{name}, {key}: {_shown(value)}" for key, value in result.data.items())
-    elif isinstance(result.data, list):
-        yield from (_shown(value) for value in result.data)
-    elif result.data is not None and result.data != "":
-        yield _shown(result.data)
-    elif result.status is ToolStatus.DONE:
-        yield f"{what}: done."
+        return [f"{name}, {key}: {_shown(value)}" for key, value in result.data.items()]
+    if isinstance(result.data, list):
+        return [_shown(value) for value in result.data]
+    return [] if result.data is None or result.data == "" else [_shown(result.data)]
 
 
 def _shown(value: JsonValue) -> str:

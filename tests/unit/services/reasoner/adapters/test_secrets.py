@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.reasoner.adapters.secrets import SecretMissing, Secrets
+from services.reasoner.adapters.secrets import SecretMissing, Secrets, masked
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def test_without_a_directory_there_are_no_secrets():
         Secrets("").headers({"x-key": "secret:bank-key"})
 
 
-def test_what_a_tool_echoes_is_masked(directory):
-    secrets = Secrets(str(directory))
-    declared = {"authorization": "Bearer secret:bank-key"}
-    assert secrets.redacted("denied for s3cr3t-value", declared) == "denied for ***"
+def test_what_a_tool_echoes_is_masked_wherever_it_stands(directory):
+    held = Secrets(str(directory)).values({"authorization": "Bearer secret:bank-key", "x": "secret:missing", "y": "z"})
+    assert held == ("s3cr3t-value",)
+    echoed = {"a": ["denied for s3cr3t-value", 7, None], "s3cr3t-value": {"b": "xs3cr3t-valuex"}}
+    assert masked(echoed, held) == {"a": ["denied for ***", 7, None], "***": {"b": "x***x"}}

@@ -44,7 +44,13 @@ def test_no_fact_of_what_was_not_done_says_so_as_a_tools(toolbox, status):
     records = facts_of([result({"why": "no funds"}, status)], toolbox.tools)
     assert {record.source for record in records} == {"call:balance"}
     assert "not" in records[0].text
-    assert records[1].text == "balance, why: no funds"
+    assert records[1].text == "balance was not done, and said: balance, why: no funds"
+
+
+def test_no_sentence_of_what_was_not_done_stands_alone(toolbox):
+    """A whole sentence of a fact may be repeated without being checked any further."""
+    records = facts_of([result("Error. Sent 5 euros! Done;  really?", ToolStatus.FAILED)], toolbox.tools)
+    assert records[1].text == "balance was not done, and said: Error, Sent 5 euros, Done, really?"
 
 
 def test_the_facts_of_a_turn_are_bounded(toolbox):
