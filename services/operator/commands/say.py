@@ -17,7 +17,7 @@ from services.operator.adapters.reader import Seen, TopicReader
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
 from shared.events import topics
-from shared.events.conversation import AcknowledgementSent, ResponseSent
+from shared.events.conversation import AcknowledgementSent, ApprovalRequested, ResponseSent
 from shared.events.envelope import Address
 from shared.events.turns import TurnClosed, TurnDrafted, TurnFinished, TurnMatched, TurnOpened
 from shared.settings import read_settings
@@ -88,6 +88,10 @@ def _show(console: Console, seen: Seen, message: str, *, stages: bool) -> bool:
         console.print(f"[green]{escape(body.agent)}[/] › [dim]{escape(body.text)}[/]")
     elif isinstance(body, ResponseSent):
         console.print(f"[bold green]{escape(body.agent)}[/] › {escape(body.text)}")
+    elif isinstance(body, ApprovalRequested):
+        console.print(
+            f"[yellow]waiting[/] for approval of {escape(body.tool)}: holdfast approve give {body.approval_id}"
+        )
     elif stages:
         console.print(f"[dim]{escape(_told(body))}[/]", highlight=False)
     return isinstance(body, TurnClosed) and message in body.covers
@@ -97,7 +101,9 @@ def _told(body: object) -> str:
     match body:
         case TurnOpened():
             turn = body.turn
-            return f"  opened   turn {turn.epoch}, {len(body.transcript)} messages, playbook {turn.playbook_version}"
+            leg = f", leg {turn.leg}" if turn.leg > 1 else ""
+            seen = f"{len(body.transcript)} messages, playbook {turn.playbook_version}"
+            return f"  opened   turn {turn.epoch}{leg}, {seen}"
         case TurnMatched():
             return f"  matched  {', '.join(body.matching.active) or 'no guideline'} of {body.matching.candidates}"
         case TurnDrafted():
