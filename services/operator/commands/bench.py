@@ -14,7 +14,7 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters.stack import STAGES, Broker, Stack, StackPlan, running
-from services.operator.benchmarks import ledger, matching, pipeline, planning, verification
+from services.operator.benchmarks import ledger, matching, pipeline, planning, scale, verification
 from services.operator.domain.dialogues import read_dialogues
 from services.operator.domain.workload import Message
 from services.operator.settings import OperatorSettings
@@ -237,6 +237,54 @@ def bench_plan(
     raise typer.Exit(1 if any(one.error > tolerance for one in found) else 0)
 
 
+@app.command("scale")
+def bench_scale(
+    broker: BrokerOption = Broker.EMBEDDED,
+    processes: Annotated[list[int] | None, typer.Option(help="of each stage; may be given several times")] = None,
+    in_flight: Annotated[int, typer.Option(help="turns that a process may hold", min=1)] = 4,
+    model_seconds: Annotated[float, typer.Option(help="that a model call takes", min=0.01)] = 0.5,
+    seconds: Annotated[float, typer.Option(help="of each run, measured", min=1)] = 30.0,
+    warm_up: Annotated[float, typer.Option(help="seconds", min=0)] = 15.0,
+) -> None:
+    """
+    Turns a second at saturation with 1, 2 and 4 processes of each stage, as a share of linear (goal ≥ 85 %).
+
+    A run that takes more than 80 % of the machine's CPU is not judged: there the cores are the limit. Exits with 1 if
+    a share is missed.
+    """
+    points = []
+    for number in processes or [1, 2, 4]:
+        count = scale.conversations(number, in_flight, model_seconds, warm_up + seconds)
+        texts = [message.text for message in _load(count, count)]
+
+        async def run(stack: Stack, number: int = number, texts: list[str] = texts) -> scale.Point:
+            return await scale.measure(
+                stack,
+                texts,
+                tenant=TENANT,
+                agent="bank",
+                processes=number,
+                open_max=scale.open_max(number, in_flight),
+                warm_up_seconds=warm_up,
+                seconds=seconds,
+            )
+
+        points.append(
+            _measured(
+                broker,
+                run,
+                rehearsal={"base_latency_seconds": model_seconds},
+                environ={"HOLDFAST_STAGE_IN_FLIGHT_MAX": str(in_flight)},
+                replicas=number,
+                partitions=scale.PARTITIONS,
+            )
+        )
+    found = scale.judged(points)
+    title = f"scale, {broker}, {in_flight} turns a process, model at {model_seconds:g} s"
+    Console().print(tables.figures(title, scale.HEADER, scale.rows(found)))
+    raise typer.Exit(1 if any(one.verdict is scale.Verdict.MISSED for one in found) else 0)
+
+
 def _load(count: int, conversations: int, *, seed: int = 1) -> list[Message]:
     rows = (SAMPLES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [line.text for dialogue in read_dialogues(rows) for line in dialogue.lines]
@@ -251,6 +299,8 @@ def _measured(
     rehearsal: dict[str, float] | None = None,
     environ: dict[str, str] | None = None,
     playbook: Playbook | None = None,
+    replicas: int = 1,
+    partitions: int = 8,
 ) -> Figures:
     settings = read_settings(OperatorSettings, os.environ)
     plan = StackPlan(
@@ -259,6 +309,8 @@ def _measured(
         playbook=playbook or load_playbook(SAMPLES / "bank.yaml").playbook,
         broker=broker,
         stages=stages,
+        replicas=replicas,
+        partitions=partitions,
         rehearsal=rehearsal or {},
         environ={"HOLDFAST_TELEMETRY_LOG_LEVEL": "warning"} | (environ or {}),
         ready_seconds_max=settings.operator.ready_seconds_max,
