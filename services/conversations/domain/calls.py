@@ -42,14 +42,16 @@ class Call(NamedTuple):
     """
     A call as the ledger keeps it.
 
-    `turn` asked for it, `about` is the newest message that it answered. `since_ms` is when it came to its standing,
-    `due_ms` until when it can be allowed (unix milliseconds). `result` is that of `ToolResult` without the call.
+    `turn` asked for it, under the playbook `version`; `about` is the newest message that it answered. `since_ms` is
+    when it came to its standing, `due_ms` until when it can be allowed (unix milliseconds). `result` is that of
+    `ToolResult` without the call.
     """
 
     id: str
     tool: str
     arguments: dict[str, Any]
     agent: str
+    version: str
     turn: str
     about: str
     standing: str

@@ -16,7 +16,7 @@ from services.conversations.domain.transcript import Window, entry_of
 from shared.events.conversation import Author, Mode, ResponseOrigin
 from shared.events.envelope import derived_id
 from shared.events.turns import ClosedBy, Outcome, TurnFinished, Utterance
-from shared.playbook.model import Limits
+from shared.playbook.model import Limits, Playbook
 
 
 def wait_for_more(step: Step, message_id: str, limits: Limits) -> None:
@@ -67,7 +67,7 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
     if found is None:
         close_at_once(step, agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
         return
-    if state.calls and (lapsed := calls.lapsed(state.calls, step.now_ms, step.bounds.grant_seconds)):
+    if state.calls and (lapsed := _lapsed(step, agent, found[1])):
         state.calls = tuple(call for call in state.calls if call.id not in lapsed)
         hand_off_at_once(step, agent, covers, outstanding=lapsed)
         return
@@ -83,6 +83,21 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
     )
     state.transcript = state.transcript.within(Window.of(playbook.limits, step.bounds.history_bytes_max))
     open_leg(step, turn)
+
+
+def _lapsed(step: Step, agent: str, playbook: Playbook) -> tuple[str, ...]:
+    """
+    The calls that are outstanding for too long, or whose tool is another by now: under another endpoint, or without
+    the header by which it recognises a call, the same call could be executed a second time.
+    """
+    tools = {tool.id: tool for tool in playbook.tools}
+    lapsed = calls.lapsed(step.state.calls, step.now_ms, step.bounds.grant_seconds)
+    for call in step.state.calls:
+        if call.is_outstanding and call.agent == agent and call.id not in lapsed:
+            before = step.playbooks.version(step.address.tenant, agent, call.version)
+            if before is None or call.tool not in tools or tools[call.tool] not in before.tools:
+                lapsed = (*lapsed, call.id)
+    return lapsed
 
 
 def open_leg(step: Step, turn: OpenTurn, paused: TurnFinished | None = None) -> None:

@@ -248,6 +248,17 @@ class TestWhatATurnLeaves:
         assert granted.outcomes[1:] == [("handed_off", "tool_outcome_unknown")]
         assert granted.closed[1].outstanding == ("k-1",)
 
+    def test_a_grant_of_a_tool_that_is_another_by_now_is_of_unknown_outcome(self, granted):
+        changed = TOOLS[0] | {"http": HTTP | {"url": "https://bank.example/other"}}
+        granted.publish(tools=(changed,))
+        granted.post("hello?")
+        assert granted.outcomes[1:] == [("handed_off", "tool_outcome_unknown")]
+
+    def test_a_new_version_with_the_same_tool_goes_on_with_the_grant(self, granted):
+        granted.publish(tools=TOOLS, limits={"window_messages": 7})
+        granted.post("hello?")
+        assert len(granted.opened[-1].grants) == 1
+
     def test_in_manual_mode_a_late_result_is_kept_for_when_holdfast_is_back(self, granted):
         old = granted.opened[-1].turn
         granted.tell("conversation.mode_changed", mode="manual")
