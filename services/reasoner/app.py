@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.reasoner.adapters.guard import Outgoing
+from services.reasoner.adapters.http_retriever import HttpRetrievers
 from services.reasoner.adapters.runners import Runners
 from services.reasoner.calling import Calling
 from services.reasoner.metrics import ReasonerMetrics, ToolMetrics
@@ -34,7 +35,9 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
     async with build_model(settings.llm, llm_metrics) as model, Outgoing(settings.outgoing) as outgoing:
         runner = Runners(outgoing, settings.outgoing)
         calling = Calling(model, runner, settings.reasoner, ToolMetrics(process.registry), time.time)
-        work = Reasoning(model, playbooks, settings.reasoner, ReasonerMetrics(process.registry), time.time, calling)
+        metrics_of_drafts = ReasonerMetrics(process.registry)
+        finder = HttpRetrievers(outgoing, settings.outgoing, metrics_of_drafts, time.time)
+        work = Reasoning(model, playbooks, settings.reasoner, metrics_of_drafts, time.time, calling, finder)
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),

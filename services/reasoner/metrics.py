@@ -29,6 +29,16 @@ class ReasonerMetrics:
             "holdfast_draft_facts", "Facts offered to a draft.", buckets=FACT_BUCKETS, registry=registry
         )
 
+        # Questions to retrievers, by what came of them: found, empty, or why there was no answer (timeout, connection,
+        # oversized, encoded, status, unreadable, refused, secret, no_time). The log names the retriever.
+        self._retrievals = Counter(
+            "holdfast_retrievals", "Questions to retrievers, by result.", ("result",), registry=registry
+        )
+
+    def retrieval(self, result: str) -> None:
+        """Count one question to a retriever that ended as *result*."""
+        self._retrievals.labels(result).inc()
+
     def draft(self, mode: str, result: str) -> None:
         """Count one draft of *mode* that ended as *result*."""
         self._drafts.labels(mode, result).inc()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from shared.arq.wording import contains_phrase, folded
 from shared.playbook.checking_journeys import journey_findings
+from shared.playbook.checking_templates import template_findings
 from shared.playbook.checking_tools import tool_findings
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook, RelationshipKind
@@ -68,6 +69,7 @@ def _fixed_texts(playbook: Playbook) -> Iterator[tuple[Path, str]]:
         yield ("canned_replies", index, "text"), reply.text
     for name, text in playbook.fallbacks:
         yield ("fallbacks", name), text
+    yield ("acknowledgement",), playbook.acknowledgement
 
 
 def _texts(playbook: Playbook) -> Iterator[tuple[Path, str]]:
@@ -189,4 +191,5 @@ RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _disambiguations,
     journey_findings,
     tool_findings,
+    template_findings,
 )

@@ -450,6 +450,13 @@ REASONER: Final = (
         "Facts offered to a draft.",
         "At the top bucket: playbooks outgrow the prompt, and relevance decides what is seen.",
     ),
+    Metric(
+        "holdfast_retrievals_total",
+        "counter",
+        ("result",),
+        "Questions to retrievers, by result.",
+        "Others than `found` and `empty` rise: replies go without documents; the log names the retriever and why.",
+    ),
 )
 
 VERIFIER: Final = (

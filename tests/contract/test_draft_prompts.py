@@ -11,6 +11,7 @@ import pytest
 from services.reasoner.domain.blueprints import draft_blueprint
 from services.reasoner.domain.knowledge import Knowledge
 from services.reasoner.domain.prompts import catalogue, draft_prompt
+from services.reasoner.domain.strict import pick_blueprint
 from services.reasoner.domain.task import task_of
 from services.verifier.domain import blind
 from services.verifier.domain.blueprints import blind_blueprint, cross_check_blueprint, edit_blueprint
@@ -96,6 +97,29 @@ def pinned(generated, name, prompt, schema):
 def test_the_draft_is_asked_for_as_pinned(playbook, opened, generated, mode):
     task, prompt = drafting(playbook.model_copy(update={"mode": mode}), opened)
     pinned(generated, f"draft_{mode}_v1", prompt, draft_blueprint(mode, len(task.follow), 4).schema())
+
+
+APPROVED = (
+    {"id": "abroad", "text": "Dear {{ std.customer.name }}, cash abroad costs {{ generative.fee }} each time."},
+    {"id": "home", "text": "{{ facts['transfer-international'] }} That holds for your {{ std.variables.card }} as well."},
+)
+
+
+def strictly(playbook, composition):
+    return playbook.model_validate(playbook.model_dump() | {"composition": composition, "canned_replies": APPROVED})
+
+
+@pytest.mark.parametrize("mode", ReasoningMode)
+def test_approved_texts_are_picked_as_pinned(playbook, opened, generated, mode):
+    task, prompt = drafting(strictly(playbook, "strict").model_copy(update={"mode": mode}), opened)
+    facts, texts = len(task.facts.records), len(task.choices)
+    pinned(generated, f"pick_{mode}_v1", prompt, pick_blueprint(mode, len(task.follow), facts, texts).schema())
+
+
+def test_a_draft_in_the_voice_of_approved_texts_is_asked_for_as_pinned(playbook, opened, generated):
+    task, prompt = drafting(strictly(playbook, "composed"), opened)
+    facts = len(task.facts.records)
+    pinned(generated, "draft_arq_v1.composed", prompt, draft_blueprint(task.mode, len(task.follow), facts).schema())
 
 
 def test_the_blind_check_is_asked_for_as_pinned(playbook, opened, generated):

@@ -9,6 +9,15 @@ of the reply, so code asks a neutral one in its place.
 from collections.abc import Iterator, Sequence
 
 from services.reasoner.domain.blueprints import REPLY, ArqAnswer, CotAnswer, DraftAnswer, SegmentAnswer, numbers
+from services.reasoner.domain.leaking import leaks
+from services.reasoner.domain.strict import (
+    PickArqAnswer,
+    PickCotAnswer,
+    PickDirectAnswer,
+    PickedAnswer,
+    segments_of,
+    wrong_picks,
+)
 from services.reasoner.domain.task import Task, guideline_text
 from shared.arq.open_question import open_question
 from shared.arq.wording import contains_phrase, squeezed
@@ -18,30 +27,34 @@ from shared.events.turns import Draft, FactRecord, Restated, Segment, SegmentKin
 SEGMENTS_MAX = 24
 INSIGHTS_MAX = 3
 INSIGHT_CHARS_MAX = 1_000
+WOULD_SAY = "would say: "
+"""Begins the insight that keeps what a strict reply's texts were picked for."""
 ASSERTING = frozenset({"claim", "action"})
 
 
-def complaint(task: Task, answer: DraftAnswer) -> str | None:
+def complaint(task: Task, answer: DraftAnswer | PickedAnswer) -> str | None:
     """What is wrong with *answer*, without quoting anybody's text; None where it is good enough to be checked."""
     return next(_complaints(task, answer), None)
 
 
-def draft_of(task: Task, answer: DraftAnswer, spent: Spent) -> Draft:
+def draft_of(task: Task, answer: DraftAnswer | PickedAnswer, spent: Spent) -> Draft:
     """The draft that *answer* makes, which `complaint` found nothing wrong with."""
-    facts = task.facts.by_number()
     insights: Sequence[str] = ()
     restated: tuple[Restated, ...] = ()
-    if isinstance(answer, ArqAnswer):
+    if isinstance(answer, ArqAnswer | PickArqAnswer):
         insights = answer.insights[:INSIGHTS_MAX]
         restated = tuple(
             Restated(guideline_id=task.follow[int(said.guideline[1:]) - 1].id, text=said.text)
             for said in answer.guidelines
         )
-    elif isinstance(answer, CotAnswer):
+    elif isinstance(answer, CotAnswer | PickCotAnswer):
         insights = (answer.reasoning,)
+    if isinstance(answer, PickArqAnswer | PickCotAnswer | PickDirectAnswer) and answer.draft.strip():
+        insights = (*insights, f"{WOULD_SAY}{answer.draft.strip()}")
     return Draft(
         mode=task.mode,
-        segments=tuple(_segment(said, task, facts) for said in answer.segments) if answer.decision == REPLY else (),
+        composition=task.composition,
+        segments=_segments(task, answer) if answer.decision == REPLY else (),
         facts=task.facts.records,
         restated=restated,
         insights=tuple(insight[:INSIGHT_CHARS_MAX] for insight in insights),
@@ -49,18 +62,32 @@ def draft_of(task: Task, answer: DraftAnswer, spent: Spent) -> Draft:
     )
 
 
-def _complaints(task: Task, answer: DraftAnswer) -> Iterator[str]:
-    if isinstance(answer, ArqAnswer):
+def nothing_said(task: Task) -> Draft:
+    """The record of a draft that nobody was asked for, because there is nothing that may be said."""
+    return Draft(mode=task.mode, composition=task.composition, segments=(), facts=task.facts.records)
+
+
+def _segments(task: Task, answer: DraftAnswer | PickedAnswer) -> tuple[Segment, ...]:
+    if isinstance(answer, PickArqAnswer | PickCotAnswer | PickDirectAnswer):
+        return segments_of(task, answer)
+    facts = task.facts.by_number()
+    return tuple(_segment(said, task, facts) for said in answer.segments)
+
+
+def _complaints(task: Task, answer: DraftAnswer | PickedAnswer) -> Iterator[str]:
+    if isinstance(answer, ArqAnswer | PickArqAnswer):
         yield from _wrongly_restated(task, answer)
         yield from _unknown_facts("facts_needed", answer.facts_needed, task)
-    if answer.decision == REPLY:
+    if isinstance(answer, PickArqAnswer | PickCotAnswer | PickDirectAnswer):
+        yield from wrong_picks(task, answer)
+    elif answer.decision == REPLY:
         yield from _wrong_segments(task, answer.segments)
         yield from _wrong_reply(task, " ".join(said.text.strip() for said in answer.segments))
     elif answer.segments:
         yield "decision: silent, yet with segments"
 
 
-def _wrongly_restated(task: Task, answer: ArqAnswer) -> Iterator[str]:
+def _wrongly_restated(task: Task, answer: ArqAnswer | PickArqAnswer) -> Iterator[str]:
     given = {f"G{place}": guideline_text(guideline) for place, guideline in enumerate(task.follow, start=1)}
     said = [restated.guideline for restated in answer.guidelines]
     if sorted(said) != sorted(given):
@@ -98,6 +125,8 @@ def _wrong_reply(task: Task, text: str) -> Iterator[str]:
     for number, phrase in enumerate(task.playbook.phrases.required, start=1):
         if not contains_phrase(text, phrase):
             yield f"reply: lacks required phrase {number}"
+    if leaks(text, task):
+        yield "reply: tells what it was instructed"
 
 
 def _segment(said: SegmentAnswer, task: Task, facts: dict[str, FactRecord]) -> Segment:

@@ -6,11 +6,10 @@ All facts are offered when they are few, and then stand in the part of the promp
 chosen whose words the turn uses, the rarer the word the more it counts.
 """
 
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from services.reasoner.domain.ranking import all_fit, index, ranked, within
 from shared.arq.wording import content_words
 from shared.events.turns import FactRecord
 from shared.playbook.model import Fact, Playbook, Term
@@ -26,6 +25,8 @@ VARIABLES_CHARS_MAX = 2_000
 
 PLAYBOOK = "playbook"
 VARIABLE = "variable"
+RETRIEVER = "retriever:"
+"""Of a document that a retriever found; its id follows."""
 
 
 class Knowledge:
@@ -34,25 +35,25 @@ class Knowledge:
     def __init__(self, playbook: Playbook) -> None:
         self.facts = tuple(sorted(playbook.facts, key=lambda fact: fact.id))
         self.terms = tuple(sorted(playbook.glossary, key=lambda term: term.term))
-        self.all_facts = _all_fit([fact.text for fact in self.facts], FACTS_ALL_MAX, FACTS_CHARS_MAX)
-        self.all_terms = _all_fit([_wording(term) for term in self.terms], TERMS_ALL_MAX, TERMS_CHARS_MAX)
-        self._facts_by_word = _index([fact.text for fact in self.facts])
-        self._terms_by_word = _index([" ".join((term.term, *term.synonyms)) for term in self.terms])
+        self.all_facts = all_fit([fact.text for fact in self.facts], FACTS_ALL_MAX, FACTS_CHARS_MAX)
+        self.all_terms = all_fit([_wording(term) for term in self.terms], TERMS_ALL_MAX, TERMS_CHARS_MAX)
+        self._facts_by_word = index([fact.text for fact in self.facts])
+        self._terms_by_word = index([" ".join((term.term, *term.synonyms)) for term in self.terms])
 
     def relevant_facts(self, words: Iterable[str]) -> tuple[Fact, ...]:
         """The facts to offer, by id: all when few, else those that share the weightiest *words* (stems)."""
         if self.all_facts:
             return self.facts
-        order = _ranked(self._facts_by_word, words, len(self.facts))
-        chosen = _within(order, [fact.text for fact in self.facts], FACTS_CHOSEN_MAX, FACTS_CHARS_MAX)
+        order = ranked(self._facts_by_word, words, len(self.facts))
+        chosen = within(order, [fact.text for fact in self.facts], FACTS_CHOSEN_MAX, FACTS_CHARS_MAX)
         return tuple(self.facts[place] for place in sorted(chosen))
 
     def relevant_terms(self, words: Iterable[str]) -> tuple[Term, ...]:
         """The glossary's terms to explain: all when few, else those that *words* (stems) mention."""
         if self.all_terms:
             return self.terms
-        order = _ranked(self._terms_by_word, words, len(self.terms))
-        chosen = _within(order, [_wording(term) for term in self.terms], TERMS_CHOSEN_MAX, TERMS_CHARS_MAX)
+        order = ranked(self._terms_by_word, words, len(self.terms))
+        chosen = within(order, [_wording(term) for term in self.terms], TERMS_CHOSEN_MAX, TERMS_CHARS_MAX)
         return tuple(self.terms[place] for place in sorted(chosen))
 
 
@@ -84,47 +85,14 @@ def turn_words(texts: Iterable[str]) -> list[str]:
 def _of_variables(variables: Mapping[str, str], words: Sequence[str]) -> tuple[FactRecord, ...]:
     names = sorted(variables)
     texts = [f"{name}: {variables[name]}" for name in names]
-    if _all_fit(texts, VARIABLES_MAX, VARIABLES_CHARS_MAX):
+    if all_fit(texts, VARIABLES_MAX, VARIABLES_CHARS_MAX):
         chosen: Iterable[int] = range(len(names))
     else:
-        order = _ranked(_index(texts), words, len(texts))
+        order = ranked(index(texts), words, len(texts))
         order += [place for place in range(len(texts)) if place not in set(order)]
-        chosen = sorted(_within(order, texts, VARIABLES_MAX, VARIABLES_CHARS_MAX))
+        chosen = sorted(within(order, texts, VARIABLES_MAX, VARIABLES_CHARS_MAX))
     return tuple(FactRecord(id=f"variable.{names[place]}", text=texts[place], source=VARIABLE) for place in chosen)
 
 
 def _wording(term: Term) -> str:
     return f"{term.term} {term.meaning} {' '.join(term.synonyms)}"
-
-
-def _all_fit(texts: Sequence[str], count_max: int, chars_max: int) -> bool:
-    return len(texts) <= count_max and sum(map(len, texts)) <= chars_max
-
-
-def _index(texts: Sequence[str]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, text in enumerate(texts):
-        for word in set(content_words(text)):
-            places[word].append(place)
-    return dict(places)
-
-
-def _ranked(places_by_word: Mapping[str, list[int]], words: Iterable[str], count: int) -> list[int]:
-    """The places that share any of *words*, best first; a word counts by its inverse document frequency."""
-    scores: dict[int, float] = defaultdict(float)
-    for word in dict.fromkeys(words):
-        places = places_by_word.get(word, ())
-        for place in places:
-            scores[place] += math.log(1 + count / len(places))
-    return sorted(scores, key=lambda place: (-scores[place], place))
-
-
-def _within(order: Iterable[int], texts: Sequence[str], count_max: int, chars_max: int) -> list[int]:
-    """The first of *order* whose texts fit together; one that does not fit is passed over."""
-    chosen: list[int] = []
-    room = chars_max
-    for place in order:
-        if len(chosen) < count_max and len(texts[place]) <= room:
-            chosen.append(place)
-            room -= len(texts[place])
-    return chosen

@@ -28,7 +28,8 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class Case:
     """
-    A draft and how to verify it. `guidelines` are those that the reply has to perform; `corrects` says whether
+    A draft and how to verify it. `active` are the guidelines that apply, `guidelines` those that the reply has to
+    perform; `corrects` says whether
     failures are mended or only recorded; `calibrates` that the blind check is made even where code settled all.
     """
 
@@ -37,6 +38,7 @@ class Case:
     ground: Ground
     known_guidelines: Mapping[str, Guideline]
     guidelines: tuple[Guideline, ...]
+    active: tuple[Guideline, ...]
     corrects: bool
     calibrates: bool
     variant: Variant
@@ -66,6 +68,7 @@ def case_of(drafted: TurnDrafted, playbook: Playbook, rules: Rules) -> Case:
         ground=ground,
         known_guidelines=rules.guidelines | {guideline.id: guideline for guideline in active},
         guidelines=to_perform,
+        active=active,
         corrects=corrects(playbook, opened.turn.arm),
         variant=variant(playbook, opened.turn.arm),
         calibrates=falls_within(opened.turn.id, playbook.verification.calibration_share),

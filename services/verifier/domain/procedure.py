@@ -10,11 +10,13 @@ from collections.abc import Collection, Sequence
 
 from services.verifier.domain import blind, crosscheck, questioning, revision
 from services.verifier.domain.adherence import Judgement, adherence, judgements
+from services.verifier.domain.approved import is_strict, unapproved
 from services.verifier.domain.blind import NO_QUESTION, Grounded
 from services.verifier.domain.blueprints import CrossCheck, Edit, JudgedGuideline, edit_blueprint
 from services.verifier.domain.case import Case
 from services.verifier.domain.claims import Piece, pieces_of, reply_of, verdicts_of
 from services.verifier.domain.gate import reply_complaints
+from services.verifier.domain.leaking import tells_instructions
 from services.verifier.domain.prompts import edit_prompt
 from services.verifier.domain.questioning import Asking, Query
 from shared.events.claims import Judge, Verdict
@@ -31,6 +33,7 @@ class Procedure:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._pieces = pieces_of(case.drafted.draft.segments, case.ground)
+        self._strict = is_strict(case)
         self._judged: dict[str, Judgement] = {}
         self._complaints = self._wrong_with(case.drafted.draft.text)
         self._asked = False
@@ -76,10 +79,11 @@ class Procedure:
     def run(self) -> Asking[None]:
         """Yields what to ask, at once; expects the answers in that order, each of which passed its query's check."""
         case = self._case
-        if any(complaint.startswith("restated") for complaint in self._complaints):
+        if any(complaint.startswith(("restated", "composition")) for complaint in self._complaints):
             self._done = True
             return
-        mends = case.corrects and case.playbook.verification.rounds_max > 0
+        # An approved text is sent as it was approved or not at all.
+        mends = case.corrects and case.playbook.verification.rounds_max > 0 and not self._strict
         self._pieces = tuple(revision.gated(piece, case.ground) for piece in self._pieces)
         if mends and any(piece.failing and not piece.open for piece in self._pieces):
             self.rounds = 1
@@ -208,7 +212,10 @@ class Procedure:
 
     def _wrong_with(self, text: str) -> tuple[str, ...]:
         case = self._case
-        return reply_complaints(text, case.drafted.draft.restated, case.known_guidelines, case.playbook)
+        found = reply_complaints(text, case.drafted.draft.restated, case.known_guidelines, case.playbook)
+        if tells_instructions(text, case):
+            found = (*found, "instructions: the reply tells what it was instructed")
+        return (*unapproved(case, self._pieces), *found) if self._strict else found
 
 
 def sha256_of(text: str) -> str:

@@ -2,7 +2,7 @@
 How the rehearsal model drafts: it repeats the guidelines, picks the facts that share words with the customer's
 question, and makes one claim of each.
 
-Data sections that it reads: `agent` (`always_write`), `facts` and `conversation_facts` ({id, text}), `guidelines`
+Data sections that it reads: `agent` (`always_write`), the facts' sections ({id, text}), `guidelines`
 (`follow`: {guideline, text}; `principles`: texts), `now` (`messages`: {by, text}). Per claim, in
 `hallucination_rate` of all cases, it states another number than its fact, or adds something that no fact says, half
 each.
@@ -15,6 +15,7 @@ from shared.llm.rehearsal.lexicon import numbers, sentences, similarity, terms
 from shared.llm.rehearsal.rules import Rule, Situation
 
 CLAIMS_MAX = 3
+FACT_SECTIONS: Final = ("facts", "conversation_facts", "documents", "approved_texts")
 WEIGHT_OF_GUIDELINES = 0.5
 SCORE_MIN = 1.0
 SCORE_SHARE_MIN = 0.6
@@ -42,9 +43,9 @@ _OPENING = "Thank you for your question."
 def draft_arq(situation: Situation) -> dict[str, Any]:
     """The answer to `draft_arq_v1`."""
     chosen = _chosen(situation)
-    follow = _guidelines(situation).get("follow", [])
+    follow = guidelines_in(situation).get("follow", [])
     return {
-        "customer_asks": _asked(situation)[:200],
+        "customer_asks": asked_in(situation)[:200],
         "guidelines": [{"guideline": entry["guideline"], "text": entry["text"]} for entry in follow],
         "facts_needed": [fact["id"] for fact in chosen],
         "insights": [],
@@ -66,7 +67,7 @@ def draft_direct(situation: Situation) -> dict[str, Any]:
 
 def _conclusion(situation: Situation, chosen: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     phrases = _phrases(situation)
-    if not chosen and not phrases and _asked(situation).strip(" .!").lower() in ACKNOWLEDGEMENTS:
+    if not chosen and not phrases and asked_in(situation).strip(" .!").lower() in ACKNOWLEDGEMENTS:
         return {"decision": "stay_silent", "segments": []}
     asked = _questions(situation)
     if chosen and not phrases:
@@ -78,8 +79,8 @@ def _conclusion(situation: Situation, chosen: Sequence[Mapping[str, str]]) -> di
         segments.append(_segment("question", NOTHING_FITS))
     always = situation.sections.get("agent", {}).get("always_write", [])
     segments += [_segment("social", f"{text[:1].upper()}{text[1:]}.") for text in always]
-    for entry in _guidelines(situation).get("follow", []):
-        action = _action(entry["text"])
+    for entry in guidelines_in(situation).get("follow", []):
+        action = action_of(entry["text"])
         max(segments, key=lambda said: similarity(action, said["text"]))["performs"].append(entry["guideline"])
     return {"decision": "reply", "segments": segments}
 
@@ -125,10 +126,9 @@ def _sentence(text: str) -> str:
 
 def _chosen(situation: Situation) -> list[Mapping[str, str]]:
     """The facts that share the most words with the question and the guidelines' actions, best first."""
-    asked = set(terms(_asked(situation)))
-    guided = {term for entry in _guidelines(situation).get("follow", []) for term in terms(_action(entry["text"]))}
-    facts = [*situation.sections.get("facts", []), *situation.sections.get("conversation_facts", [])]
-    scored = [(_score(fact["text"], asked, guided), fact) for fact in facts]
+    asked = set(terms(asked_in(situation)))
+    guided = {term for entry in guidelines_in(situation).get("follow", []) for term in terms(action_of(entry["text"]))}
+    scored = [(_score(fact["text"], asked, guided), fact) for fact in facts_in(situation)]
     best = max((score for score, _ in scored), default=0.0)
     if best < SCORE_MIN:
         return []
@@ -144,30 +144,37 @@ def _score(text: str, asked: set[str], guided: Iterable[str]) -> float:
 
 def _questions(situation: Situation) -> list[str]:
     """What the guidelines say to ask for, asked."""
-    actions = [_action(entry["text"]) for entry in _guidelines(situation).get("follow", [])]
+    actions = [action_of(entry["text"]) for entry in guidelines_in(situation).get("follow", [])]
     wanted = [action.removeprefix(_ASK).split(", which is needed")[0] for action in actions if action.startswith(_ASK)]
     return [f"Could you tell me {text}?" for text in wanted]
 
 
 def _phrases(situation: Situation) -> list[str]:
-    guidelines = _guidelines(situation)
-    asked = [_action(entry["text"]) for entry in guidelines.get("follow", [])]
-    asked += [_action(text) for text in guidelines.get("principles", [])]
+    guidelines = guidelines_in(situation)
+    asked = [action_of(entry["text"]) for entry in guidelines.get("follow", [])]
+    asked += [action_of(text) for text in guidelines.get("principles", [])]
     words = " ".join(asked).lower()
     return [phrase for word, phrase in _PHRASES if word in words]
 
 
-def _action(text: str) -> str:
+def action_of(text: str) -> str:
     """What a guideline asks for, without its condition."""
     return text.partition(" -> ")[2] or text
 
 
-def _guidelines(situation: Situation) -> Mapping[str, Any]:
+def facts_in(situation: Situation) -> list[Mapping[str, str]]:
+    """Everything that the prompt allows to be stated."""
+    return [fact for name in FACT_SECTIONS for fact in situation.sections.get(name, [])]
+
+
+def guidelines_in(situation: Situation) -> Mapping[str, Any]:
+    """The guidelines that the prompt shows."""
     found = situation.sections.get("guidelines", {})
     return found if isinstance(found, Mapping) else {}
 
 
-def _asked(situation: Situation) -> str:
+def asked_in(situation: Situation) -> str:
+    """What the customer wrote now."""
     messages = situation.sections.get("now", {}).get("messages", [])
     return " ".join(sentence for message in messages for sentence in sentences(message["text"]))
 
