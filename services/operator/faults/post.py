@@ -103,24 +103,22 @@ def duplicates(plan: LoadPlan) -> Iterator[Post]:
 
 
 def reordered(plan: LoadPlan) -> Iterator[Post]:
-    """Running numbers of which a twentieth comes in the wrong order, and a twentieth is left out."""
+    """Running numbers of which a twentieth comes after its successor, and a twentieth is left out."""
     source = _source(plan, "reordered")
     sequences: dict[bytes, int] = {}
-    kept: Post | None = None
+    kept: dict[bytes, Post] = {}
     for post in steady(plan):
         number = sequences.get(post.key, 0) + (2 if source.random() < 0.05 else 1)  # noqa: PLR2004
         sequences[post.key] = number
         text = post.text.rsplit(" (", 1)[0]
         now = message(Address.from_key(post.key), text, post.expected, sequence=number)
-        if kept is None and source.random() < 0.05:  # noqa: PLR2004
-            kept = now
+        if post.key not in kept and source.random() < 0.05:  # noqa: PLR2004
+            kept[post.key] = now
             continue
         yield now
-        if kept is not None:
-            yield kept
-            kept = None
-    if kept is not None:
-        yield kept
+        if late := kept.pop(post.key, None):
+            yield late
+    yield from kept.values()
 
 
 def poisoned(plan: LoadPlan) -> Iterator[Post]:
