@@ -24,7 +24,7 @@ from services.operator.evaluation.plays import TENANT, Plan, Play, plays
 from services.operator.evaluation.recorded import SCRIPTED_ONLY
 from services.operator.evaluation.recording import RecordingProxy
 from services.operator.evaluation.result import Result, append_result, drop_partial_line, read_results
-from services.operator.evaluation.runner import run, stages_for
+from services.operator.evaluation.runner import by_stages, run
 from services.operator.evaluation.scenario import Scenario, read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
 from services.operator.settings import OperatorSettings
@@ -158,7 +158,6 @@ def _read(paths: Sequence[Path], area: str, model: Model) -> tuple[list[Scenario
 async def _play(
     setup: Setup, settings: OperatorSettings, known: Sequence[Scenario], todo: Sequence[Play], plan: Plan, kept: Path
 ) -> None:
-    first = todo[0]
     seconds = plan.turn_seconds_max
     environ = {
         "HOLDFAST_TELEMETRY_LOG_LEVEL": "warning",
@@ -166,36 +165,44 @@ async def _play(
         "HOLDFAST_LLM_TOTAL_TIMEOUT_SECONDS": f"{seconds:g}",
         "HOLDFAST_MATCHER_MODEL_SHARE": f"{BUDGET_SHARE:g}",
         "HOLDFAST_MATCHER_MODEL_WAIT_MAX_SECONDS": f"{seconds:g}",
+        "HOLDFAST_REASONER_MODEL_SHARE": f"{BUDGET_SHARE:g}",
     }
     async with _model_url(setup, settings, known, seconds) as url:
-        stack_plan = StackPlan(
-            folder=Path(settings.operator.folder) / "evaluate",
-            tenant=TENANT,
-            playbook=first.scenario.playbook(first.agent, distractors(first.scenario, first.guidelines)),
-            broker=setup.broker,
-            stages=stages_for(todo),
-            model_url=url,
-            environ=environ,
-            ready_seconds_max=settings.operator.ready_seconds_max,
-        )
         # Topics of its own: a running Holdfast must not answer these turns.
         kafka = settings.kafka.model_copy(update={"namespace": settings.kafka.namespace + NAMESPACE})
-        async with running(stack_plan, kafka) as stack:
-            with Progress(transient=True) as progress:
-                task = progress.add_task("playing", total=len(todo))
+        for stages, group in by_stages(todo).items():
+            first = group[0]
+            stack_plan = StackPlan(
+                folder=Path(settings.operator.folder) / "evaluate",
+                tenant=TENANT,
+                playbook=first.scenario.playbook(first.agent, distractors(first.scenario, first.guidelines)),
+                broker=setup.broker,
+                stages=stages,
+                model_url=url,
+                environ=environ,
+                ready_seconds_max=settings.operator.ready_seconds_max,
+            )
+            async with running(stack_plan, kafka) as stack:
+                await _played(settings, stack, group, plan, kept)
 
-                def keep(result: Result) -> None:
-                    append_result(kept, result)
-                    progress.advance(task)
 
-                llm = settings.llm.model_copy(
-                    update={
-                        "url": stack.model_url,
-                        "first_byte_timeout_seconds": seconds,
-                        "total_timeout_seconds": seconds,
-                    }
-                )
-                await _guarded(stack, run(stack.kafka, llm, todo, plan, keep))
+async def _played(settings: OperatorSettings, stack: Stack, todo: Sequence[Play], plan: Plan, kept: Path) -> None:
+    seconds = plan.turn_seconds_max
+    with Progress(transient=True) as progress:
+        task = progress.add_task("playing", total=len(todo))
+
+        def keep(result: Result) -> None:
+            append_result(kept, result)
+            progress.advance(task)
+
+        llm = settings.llm.model_copy(
+            update={
+                "url": stack.model_url,
+                "first_byte_timeout_seconds": seconds,
+                "total_timeout_seconds": seconds,
+            }
+        )
+        await _guarded(stack, run(stack.kafka, llm, todo, plan, keep))
 
 
 async def _guarded(stack: Stack, playing: Coroutine[None, None, None]) -> None:

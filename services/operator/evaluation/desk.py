@@ -21,7 +21,13 @@ from shared.events.turns import TurnDrafted, TurnFinished, TurnMatched, TurnOpen
 
 GRACE_SECONDS = 15.0
 """Beyond a turn's deadline, that its decision may still be under way."""
-_GOES_TO = {TurnOpened: (topics.TURNS_OPENED, "turn.opened"), TurnDrafted: (topics.TURNS_DRAFTED, "turn.drafted")}
+Outcome = TurnMatched | TurnDrafted | TurnFinished
+_GOES_TO = {
+    TurnOpened: (topics.TURNS_OPENED, "turn.opened"),
+    TurnMatched: (topics.TURNS_MATCHED, "turn.matched"),
+    TurnDrafted: (topics.TURNS_DRAFTED, "turn.drafted"),
+}
+_READ = (topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED)
 
 
 def address_of(play: Play) -> Address:
@@ -35,11 +41,9 @@ class Desk:
 
     kafka: KafkaSettings
     writing: AIOKafkaProducer
-    waiting: dict[str, asyncio.Future[TurnMatched | TurnFinished]] = field(default_factory=dict)
+    waiting: dict[str, asyncio.Future[Outcome]] = field(default_factory=dict)
 
-    async def outcome(
-        self, play: Play, body: TurnOpened | TurnDrafted, plan: Plan
-    ) -> TurnMatched | TurnFinished | None:
+    async def outcome(self, play: Play, body: TurnOpened | TurnMatched | TurnDrafted, plan: Plan) -> Outcome | None:
         """What a service makes of *body*, an event of *play*; None where nothing came in time."""
         address = address_of(play)
         topic, kind = _GOES_TO[type(body)]
@@ -60,7 +64,7 @@ class Desk:
         while True:
             for seen in await reader.read():
                 body = seen.event.data
-                if isinstance(body, TurnMatched | TurnFinished) and seen.address.tenant == TENANT:
+                if isinstance(body, Outcome) and seen.address.tenant == TENANT:
                     future = self.waiting.get(seen.event.correlation_id)
                     if future is not None and not future.done():
                         future.set_result(body)
@@ -79,7 +83,7 @@ async def open_desk(kafka: KafkaSettings) -> AsyncIterator[Desk]:
     await writing.start()
     desk = Desk(kafka, writing)
     try:
-        async with TopicReader(kafka, (topics.TURNS_MATCHED, topics.TURNS_FINISHED), start="end") as reader:
+        async with TopicReader(kafka, _READ, start="end") as reader:
             following = asyncio.create_task(desk.follow(reader))
             try:
                 yield desk

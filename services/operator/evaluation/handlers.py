@@ -3,7 +3,7 @@ How a scenario is played, by what is judged of it: which services have to run, a
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,16 +11,19 @@ from typing import Final
 from services.operator.evaluation.desk import Desk, address_of
 from services.operator.evaluation.plays import Plan, Play
 from services.operator.evaluation.result import Result, accepted, observed, strays
-from services.operator.evaluation.scenario import Judged
+from services.operator.evaluation.scenario import ExpectedCall, Judged
 from services.operator.review.asking import Reviewer
+from shared.arq.wording import folded
 from shared.errors import HoldfastError
 from shared.events.claims import ReasoningMode
 from shared.events.conversation import Author
 from shared.events.envelope import Address
+from shared.events.tools import ToolCall
 from shared.events.turns import (
     Applied,
     Draft,
     FactRecord,
+    FinishResult,
     GuidelineVerdict,
     JourneyPosition,
     Matching,
@@ -31,6 +34,7 @@ from shared.events.turns import (
     Turn,
     TurnDrafted,
     TurnFinished,
+    TurnMatched,
     TurnOpened,
     Utterance,
 )
@@ -64,8 +68,9 @@ async def matched(means: Means, play: Play, plan: Plan) -> Result:
     turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
     outcome = await means.desk.outcome(play, turn, plan)
     seconds = time.monotonic() - begun
-    if outcome is None or isinstance(outcome, TurnFinished):
-        return _failed(play, (outcome.reason or str(outcome.result)) if outcome else NO_ANSWER, seconds)
+    if not isinstance(outcome, TurnMatched):
+        reason = (outcome.reason or str(outcome.result)) if isinstance(outcome, TurnFinished) else NO_ANSWER
+        return _failed(play, reason, seconds)
     return _matching_result(play, outcome.matching, seconds)
 
 
@@ -84,6 +89,57 @@ async def performed(means: Means, play: Play, plan: Plan) -> Result:
     done = [one.guideline_id for one in found.adherence if one.verdict is GuidelineVerdict.PERFORMED]
     unjudged = sum(one.verdict is GuidelineVerdict.UNJUDGED for one in found.adherence)
     return _result(play, tuple(done), found.spent, seconds, unknown=unjudged)
+
+
+async def called(means: Means, play: Play, plan: Plan) -> Result:
+    """Which tools the reasoner calls, or asks the ledger to let it call, when the scenario's guidelines apply."""
+    begun = time.monotonic()
+    version = await means.version(play)
+    turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
+    body = TurnMatched(opened=turn, matching=Matching(active=play.scenario.expected.ids))
+    outcome = await means.desk.outcome(play, body, plan)
+    seconds = time.monotonic() - begun
+    if isinstance(outcome, TurnFinished) and outcome.result is FinishResult.FAILED:
+        return _failed(play, outcome.reason, seconds)
+    if isinstance(outcome, TurnFinished):
+        made = (*outcome.calls, *(result.call for result in outcome.results))
+        draft = outcome.draft
+    elif isinstance(outcome, TurnDrafted):
+        made, draft = (), outcome.draft
+    else:
+        return _failed(play, NO_ANSWER, seconds)
+    calls = (*made, *(result.call for result in draft.results)) if draft else made
+    return _result(play, judged_calls(play.scenario.expected.calls, calls), draft.spent if draft else Spent(), seconds)
+
+
+def judged_calls(expected: Sequence[ExpectedCall], calls: Sequence[ToolCall]) -> tuple[str, ...]:
+    """*calls* as results name them: one that does what an expected one asks for by that one's name."""
+    left = list(expected)
+    named = []
+    for call in calls:
+        fit = next((one for one in left if one.tool == call.tool and _gives(call, one)), None)
+        if fit is not None:
+            left.remove(fit)
+        named.append(str(fit) if fit is not None else str(ExpectedCall(tool=call.tool, arguments=_plain(call))))
+    return tuple(named)
+
+
+def _gives(call: ToolCall, expected: ExpectedCall) -> bool:
+    """Whether *call* has the expected arguments; texts are compared without regard to case and spacing."""
+    return (
+        all(
+            folded(str(call.arguments[name])) == folded(str(value))
+            if isinstance(value, str)
+            else call.arguments[name] == value
+            for name, value in expected.arguments.items()
+            if name in call.arguments
+        )
+        and expected.arguments.keys() <= call.arguments.keys()
+    )
+
+
+def _plain(call: ToolCall) -> dict[str, str | float]:
+    return {name: value if isinstance(value, int | float) else str(value) for name, value in call.arguments.items()}
 
 
 async def classified(means: Means, play: Play, _plan: Plan) -> Result:
@@ -112,6 +168,7 @@ HANDLERS: Final[Mapping[Judged, Handler]] = {
     Judged.STEP: _MATCHING,
     Judged.PERFORMED: Handler(("verifier",), performed),
     Judged.CLASSIFIED: Handler((), classified),
+    Judged.CALLS: Handler(("reasoner",), called),
 }
 """What is judged → how it is played; a new kind of judgement is a new entry."""
 

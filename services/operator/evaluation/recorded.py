@@ -16,9 +16,10 @@ Which areas fit:
 * `response_analysis`: the guidelines that the verifier finds performed by a reply. What the reply states counts as a
   fact, as only its adherence is judged.
 * `indexing/*`: the kind of a guideline, as `holdfast playbook check --with-model` finds it.
+* `e2e/tools`: which tools are called, with which arguments (recorded_tools.py).
 
-Which do not: `e2e/*` states properties of the reply's text, which someone has to judge; and a scenario without a
-conversation or without guidelines that its area needs.
+Which do not: the other `e2e/*` state properties of the reply's text, which someone has to judge; and a scenario without
+a conversation or without guidelines that its area needs.
 
 Another area is one more entry of `AREAS`, and, where it judges something new, one of
 `services.operator.evaluation.handlers.HANDLERS` and one of `services.operator.evaluation.scripted.scripted_rules`.
@@ -32,6 +33,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.operator.evaluation import recorded_tools
 from shared.errors import Fatal
 
 DECLARED: Mapping[str, dict[str, Any]] = {
@@ -283,4 +285,5 @@ AREAS: Final[Mapping[str, Area]] = {
     "relationship_resolution": Area(_related, _with_journeys, converses=False),
     "response_analysis": Area(_performed),
     "indexing": Area(_classified, converses=False),
+    "e2e/tools": Area(lambda item: recorded_tools.translated(item, _names), recorded_tools.unfit),
 }

@@ -64,13 +64,15 @@ def observed(scenario: Scenario, matching: Matching) -> tuple[str, ...]:
         case Judged.STEP:
             prefix = f"{scenario.journey.id}." if scenario.journey else "."
             return tuple(name.removeprefix(prefix) for name in matching.active if name.startswith(prefix))
-        case Judged.PERFORMED | Judged.CLASSIFIED as judged:
+        case Judged.PERFORMED | Judged.CLASSIFIED | Judged.CALLS as judged:
             raise ValueError(f"matching does not decide what is {judged}")
 
 
 def accepted(scenario: Scenario, decided: tuple[str, ...]) -> tuple[str, ...]:
     """The label that *decided* is compared with: of alternative steps, the one that was taken, else the first."""
     ids = scenario.expected.ids
+    if scenario.expected.judged is Judged.CALLS:
+        return tuple(map(str, scenario.expected.calls))
     if scenario.expected.judged is not Judged.STEP:
         return ids
     return tuple(name for name in decided if name in ids) or ids[:1]

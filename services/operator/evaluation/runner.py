@@ -23,10 +23,15 @@ from shared.llm.settings import LlmSettings
 from shared.playbook.topic import Published
 
 
-def stages_for(todo: Iterable[Play]) -> tuple[str, ...]:
-    """The services that must run for *todo*."""
-    needed = {stage for play in todo for stage in HANDLERS[play.scenario.expected.judged].stages}
-    return tuple(sorted(needed))
+def by_stages(todo: Iterable[Play]) -> dict[tuple[str, ...], list[Play]]:
+    """
+    *todo* by the services that must run for it. Others must not: a reasoner would draft a reply to each turn of which
+    only the matching is judged.
+    """
+    found: dict[tuple[str, ...], list[Play]] = {}
+    for play in todo:
+        found.setdefault(HANDLERS[play.scenario.expected.judged].stages, []).append(play)
+    return found
 
 
 async def run(

@@ -36,6 +36,7 @@ class Judged(StrEnum):
     * step: the state of the scenario's journey that is due; `ids` are the acceptable ones, none means that it is left.
     * performed: the guidelines that the conversation's last message, a reply, did what is asked by.
     * classified: the guidelines that are of the kind `kind`; there is no conversation.
+    * calls: the tools that are called, with which arguments, when the guidelines of `ids` apply.
     """
 
     ACTIVE = "active"
@@ -44,6 +45,7 @@ class Judged(StrEnum):
     STEP = "step"
     PERFORMED = "performed"
     CLASSIFIED = "classified"
+    CALLS = "calls"
 
 
 class Line(Part):
@@ -51,6 +53,17 @@ class Line(Part):
 
     source: Literal["customer", "agent"]
     text: str = Field(min_length=1, max_length=65_536)
+
+
+class ExpectedCall(Part):
+    """A call of a tool; further arguments than those of `arguments` may be given."""
+
+    tool: Name
+    arguments: dict[str, str | float] = Field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As results name it."""
+        return f"{self.tool}({', '.join(f'{name}={value}' for name, value in sorted(self.arguments.items()))})"
 
 
 class Expected(Part):
@@ -63,6 +76,7 @@ class Expected(Part):
     ids: tuple[str, ...] = ()
     matched: tuple[str, ...] | None = None
     kind: Kind | None = None
+    calls: tuple[ExpectedCall, ...] = ()
 
 
 class Scenario(Part):
@@ -76,6 +90,7 @@ class Scenario(Part):
     name: str = ""
     guidelines: tuple[Guideline, ...] = ()
     journey: Journey | None = None
+    tools: tuple[Tool, ...] = ()
     relationships: tuple[Relationship, ...] = ()
     glossary: tuple[Term, ...] = ()
     conversation: tuple[Line, ...] = Field((), max_length=CONVERSATION_LINES_MAX)
@@ -108,6 +123,7 @@ class Scenario(Part):
             "expected.matched": set(self.expected.matched or ()) - guidelines,
             "applied": set(self.applied) - guidelines,
             "path": set(self.path) - states,
+            "expected.calls": {call.tool for call in self.expected.calls} - {tool.id for tool in self.tools},
         }
         for key, strays in named.items():
             if strays:
@@ -127,11 +143,16 @@ class Scenario(Part):
         )
 
     def _tools(self) -> tuple[Tool, ...]:
-        """What the scenario's states and guidelines use. Matching and verifying call no tool, so it leads nowhere."""
+        """
+        The scenario's tools, and what its states and guidelines use beside them: matching and verifying call no tool,
+        so it leads nowhere.
+        """
         states = [state.tool for state in self.journey.states if state.tool] if self.journey else []
         named = [*states, *(name for one in self.guidelines for name in (*one.tools, *one.reevaluate_after))]
         nowhere = HttpCall(url="http://tool.invalid/")
-        return tuple(Tool(id=name, description=name, http=nowhere) for name in dict.fromkeys(named))
+        own = {tool.id for tool in self.tools}
+        others = [name for name in dict.fromkeys(named) if name not in own]
+        return (*self.tools, *(Tool(id=name, description=name, http=nowhere) for name in others))
 
     def fingerprint(self, guidelines: int, model: str) -> str:
         """What a result belongs to: the scenario's content, the number of guidelines it is padded to, and the model."""

@@ -11,8 +11,17 @@ from typing import Any
 from services.operator.evaluation.scenario import Judged, Scenario
 from shared.errors import Fatal
 from shared.llm.rehearsal.rules import Rule, Situation
+from shared.llm.rehearsal.rules_draft import draft_arq
+from shared.llm.rehearsal.rules_tools import BEST, NEED
 from shared.playbook.model import END, RelationshipKind
 
+_FITTING: Mapping[str, Any] = {
+    "integer": 1,
+    "number": 1.0,
+    "boolean": False,
+    "date": "2026-01-02",
+    "datetime": "2026-01-02T10:00",
+}
 _Key = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
@@ -24,6 +33,8 @@ def scripted_rules(scenarios: Iterable[Scenario]) -> dict[str, Rule]:
         "match_situations_v1": script.full,
         "cross_check_v2": script.judged_reply,
         "classify_guidelines_v1": script.classified,
+        "call_tools_v1": script.called,
+        "draft_arq_v1": draft_arq,
     }
 
 
@@ -73,6 +84,15 @@ class _Script:
             ],
         }
 
+    def called(self, situation: Situation) -> dict[str, Any]:
+        """The answer to `call_tools_v1`: the labelled calls; where none is labelled, what is asked for lacks values."""
+        messages = [*situation.sections.get("history", []), *situation.sections["now"]["messages"]]
+        texts = tuple(message["text"] for message in messages)
+        shown = {tool["tool"]: tool for tool in situation.sections["tools"]}
+        known = [one for (said, _), found in self._known.items() if said == texts for one in found]
+        scenario = max(known, key=lambda one: len(shown.keys() & {tool.id for tool in one.tools}))
+        return {name: _about_tool(name, scenario, shown) for name in situation.schema["properties"]}
+
     def classified(self, situation: Situation) -> dict[str, Any]:
         """The answer to `classify_guidelines_v1`."""
         return {
@@ -121,6 +141,31 @@ class _Script:
             elif item.get("kind") != "choice":
                 checks.append(judged | verdict)
         return {"checks": checks, "reapplications": again, "principles": principles}
+
+
+def _about_tool(name: str, scenario: Scenario, shown: Mapping[str, Any]) -> Any:
+    if name == NEED:
+        return "as labelled"
+    labelled = [call for call in scenario.expected.calls if call.tool in shown]
+    if name.startswith(BEST):
+        best = list(dict.fromkeys(call.tool for call in labelled if shown[call.tool].get("alike")))
+        return {"comparison": "as labelled", "decision": best}
+    calls = [_arguments(shown[name], call.arguments) for call in labelled if call.tool == name]
+    answer: dict[str, Any] = {"rationale": "as labelled", "decision": "call" if calls else "not_now"}
+    return answer | ({"calls": calls} if shown[name].get("parameters") else {})
+
+
+def _arguments(tool: Mapping[str, Any], given: Mapping[str, str | float]) -> dict[str, Any]:
+    """The labelled arguments; of those that are needed and not labelled, any value that fits."""
+    said = {}
+    for parameter in tool.get("parameters", []):
+        name, kind = parameter["name"], parameter["type"]
+        value = given.get(name, _FITTING.get(kind, parameter.get("choices", ["any"])[0]))
+        if kind == "integer":
+            value = int(value)
+        told = name in given or parameter["required"]
+        said[name] = {"evidence": str(value), "value": value, "status": "given" if told else "missing"}
+    return said
 
 
 def _shown(situation: Situation) -> list[Any]:

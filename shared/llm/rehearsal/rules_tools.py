@@ -154,10 +154,10 @@ def _bounded(pattern: str) -> str:
     return rf"(?<!\w)(?:{pattern.removeprefix('^').removesuffix('$')})(?!\w)"
 
 
-def _best(alike: Sequence[Mapping[str, Any]], said: Sequence[str]) -> str:
+def _best(alike: Sequence[Mapping[str, Any]], said: Sequence[str]) -> list[str]:
     asked = said[0] if said else ""
     best = max(alike, key=lambda tool: similarity(tool["description"], asked))
-    return str(best["tool"]) if set(terms(best["description"])) & set(terms(asked)) else "none"
+    return [str(best["tool"])] if set(terms(best["description"])) & set(terms(asked)) else []
 
 
 def _said(situation: Situation) -> list[str]:

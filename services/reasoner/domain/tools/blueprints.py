@@ -20,7 +20,6 @@ NEED: Final = "customer.needs"
 BEST: Final = "best."
 CALL, NOT_NOW, ALREADY_DONE = "call", "not_now", "already_done"
 GIVEN, MISSING, INVALID = "given", "missing", "invalid"
-NONE_OF_THEM: Final = "none"
 CHOICES_LISTED_MAX: Final = 50
 """The portable profile's bound on an enum; of longer lists code alone says what fits."""
 
@@ -51,8 +50,8 @@ def overlaps(tools: Sequence[Tool]) -> list[str]:
 
 
 def _comparison(place: int, alike: Sequence[str]) -> type[Queries]:
-    decision = Annotated[str, WithJsonSchema({"type": "string", "enum": [*alike, NONE_OF_THEM]})]
-    fields: dict[str, Any] = {"comparison": (str, ...), "decision": (decision, ...)}
+    one = Annotated[str, WithJsonSchema({"type": "string", "enum": list(alike)})]
+    fields: dict[str, Any] = {"comparison": (str, ...), "decision": (tuple[one, ...], ...)}
     return create_model(f"Comparison{place}", __base__=Queries, **fields)
 
 

@@ -66,10 +66,11 @@ def decided(
     """
     What *answer* comes to: calls of *candidates* alone, in their order, none twice and none of those *done* (ids).
     """
-    passed_over = _passed_over([candidate.tool for candidate in candidates], answer)
+    tools = [candidate.tool for candidate in candidates]
+    passed_over = _passed_over(tools, answer)
     calls: dict[str, ToolCall] = {}
     problems: dict[tuple[str, str], ParameterProblem] = {}
-    for tool in (candidate.tool for candidate in candidates):
+    for tool in tools:
         said = answer[tool.id]
         if said["decision"] != CALL or tool.id in passed_over:
             continue
@@ -79,7 +80,7 @@ def decided(
             if not found.problems:
                 call = call_of(turn_id, tool.id, found.values)
                 calls[call.id] = call
-    remaining = [call for call in calls.values() if call.id not in set(done)]
+    remaining = [call for call in _once(tools, answer, calls.values()) if call.id not in set(done)]
     return Decided(tuple(remaining), tuple(problems.values()))
 
 
@@ -99,10 +100,21 @@ def asked_for(problems: Sequence[ParameterProblem], tools: Mapping[str, Tool]) -
 
 
 def _passed_over(tools: Sequence[Tool], answer: Mapping[str, Any]) -> set[str]:
-    """Of the tools that do alike, all but the one that fits best."""
+    """Of the tools that do alike, those that do not fit best."""
     return {
         tool.id
         for name in overlaps(tools)
         for tool in tools
-        if tool.overlap == name and tool.id != answer[f"{BEST}{name}"]["decision"]
+        if tool.overlap == name and tool.id not in answer[f"{BEST}{name}"]["decision"]
     }
+
+
+def _once(tools: Sequence[Tool], answer: Mapping[str, Any], calls: Iterable[ToolCall]) -> list[ToolCall]:
+    """*calls* without those that do by one tool what an alike and better fitting one does with the same arguments."""
+    ranks = {tool: place for name in overlaps(tools) for place, tool in enumerate(answer[f"{BEST}{name}"]["decision"])}
+    groups = {tool.id: tool.overlap for tool in tools if tool.id in ranks}
+    kept: dict[tuple[object, ...], ToolCall] = {}
+    for call in sorted(calls, key=lambda call: ranks.get(call.tool, 0)):
+        exact = json.dumps(call.arguments, sort_keys=True)
+        kept.setdefault((groups.get(call.tool, call.id), exact), call)
+    return list(kept.values())

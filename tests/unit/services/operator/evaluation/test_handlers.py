@@ -6,7 +6,7 @@ import pytest
 
 from services.operator.evaluation.handlers import HANDLERS, Means, classified, performed, reply_as_draft
 from services.operator.evaluation.plays import Plan, plays
-from services.operator.evaluation.runner import stages_for
+from services.operator.evaluation.runner import by_stages
 from services.operator.evaluation.scenario import Judged
 from shared.events.turns import Adherence, FinishResult, GuidelineVerdict, Turn, TurnFinished, Verification
 from shared.llm.base import Usage
@@ -47,8 +47,7 @@ def means(outcome=None, reviewer=None):
 
 def test_every_judgement_has_a_player_and_its_services(reply, kind):
     assert set(HANDLERS) == set(Judged)
-    assert stages_for([reply, kind]) == ("verifier",)
-    assert stages_for([kind]) == ()
+    assert by_stages([reply, kind, reply]) == {("verifier",): [reply, reply], (): [kind]}
 
 
 def test_the_last_message_is_the_draft_and_the_rest_the_conversation(reply):

@@ -166,15 +166,39 @@ def alike(name, **changes):
     return Candidate(Tool.model_validate(declared | changes), ())
 
 
-@pytest.mark.parametrize(("best", "called"), [("by_name", ["by_name"]), ("by_id", ["by_id"]), ("none", []), ("x", [])])
-def test_of_tools_that_do_alike_only_the_best_fitting_one_is_called(best, called):
+@pytest.mark.parametrize(
+    ("best", "called"),
+    [
+        (["by_name"], ["by_name"]),
+        (["by_id"], ["by_id"]),
+        ([], []),
+        (["x"], []),
+        # The same thing by two tools: by the first of them.
+        (["by_id", "by_name"], ["by_id"]),
+    ],
+)
+def test_of_tools_that_do_alike_the_best_fitting_one_is_called(best, called):
     pair = [alike("by_name"), alike("by_id")]
     assert all(candidate.needs_asking for candidate in pair)
     schema = tools_question([candidate.tool for candidate in pair]).schema()
     assert list(schema["properties"])[1] == "best.find"
-    assert schema["$defs"]["Comparison0"]["properties"]["decision"]["enum"] == ["by_name", "by_id", "none"]
+    assert schema["$defs"]["Comparison0"]["properties"]["decision"]["items"]["enum"] == ["by_name", "by_id"]
     said = {name: {"decision": "call"} for name in ("by_name", "by_id")} | {"best.find": {"decision": best}}
     assert [call.tool for call in decided(pair, said, SAID, "turn-1", ()).calls] == called
+
+
+def test_of_tools_that_do_alike_each_does_its_own_thing():
+    pair = [alike(name, parameters=[{"name": "value"}]) for name in ("by_name", "by_id")]
+    said = {
+        name: {"decision": "call", "calls": [{"value": argument(value)} for value in values]}
+        for name, values in {"by_name": ["Ana", "Ben"], "by_id": ["7", "Ana"]}.items()
+    }
+    found = decided(pair, said | {"best.find": {"decision": ["by_name", "by_id"]}}, SAID, "turn-1", ())
+    assert [(call.tool, call.arguments["value"]) for call in found.calls] == [
+        ("by_name", "Ana"),
+        ("by_name", "Ben"),
+        ("by_id", "7"),
+    ]
 
 
 def test_a_call_without_arguments_and_a_flood_of_calls_are_no_answers(toolbox):
