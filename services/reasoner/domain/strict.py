@@ -150,6 +150,7 @@ def _segment(task: Task, pick: PickAnswer, facts: dict[str, FactRecord]) -> Segm
         text=choice.text(found),
         claim_kind=ClaimKind.FACT,
         fact_ids=tuple(dict.fromkeys([choice.record.id, *(field.fact_id for field in found)])),
+        value=str(found[0].value) if len(found) == 1 else "",
         open_question=_question(choice) if found else "",
         guideline_ids=tuple(task.follow[int(number[1:]) - 1].id for number in dict.fromkeys(pick.performs)),
         canned_id=choice.reply.id,
