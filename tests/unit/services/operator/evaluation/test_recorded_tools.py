@@ -42,7 +42,7 @@ def recorded(told, *tools, **extra):
     [
         ("no tool calls event is emitted", []),
         (
-            'x AND contains a call to "pay" with amount 1,500 and from_account Al Cor and to_account Bob and pincode 12',
+            'contains a call to "pay" with amount 1,500 and from_account Al Cor and to_account Bob and pincode 12',
             ["pay(amount=1500.0, from_account=Al Cor, pincode=12, to_account=Bob)"],
         ),
         (
