@@ -2,7 +2,7 @@
 How the rehearsal model matches guidelines: by the words that a condition shares with the newest messages.
 
 Data sections that it reads: `guidelines` and `more_guidelines` ({id, kind?, when, do?, options?}), `journeys` ({id,
-path?, states}), `conversation` ({from, text, new?}), `variables`, `already_applied` (ids).
+path?, states}), `conversation` ({from, text, new?}), `variables`, `already_applied` (ids), `results` ({tool, status}).
 """
 
 import re
@@ -76,7 +76,8 @@ def match_situations(situation: Situation) -> dict[str, Any]:
     heard = _Heard(situation.sections, [guideline["when"] for guideline in guidelines])
     fits = {guideline["id"] for guideline in guidelines if heard.evidence(guideline["when"], lasting=False)}
     choices = [_choice(guideline, fits) for guideline in guidelines if guideline.get("kind") == "choice"]
-    journeys = [_journey(journey, heard) for journey in situation.sections.get("journeys", [])]
+    used = {result["tool"] for result in situation.sections.get("results", []) if result["status"] == "done"}
+    journeys = [_journey(journey, heard, used) for journey in situation.sections.get("journeys", [])]
     return {**answer, "choices": choices, "journeys": journeys}
 
 
@@ -97,9 +98,10 @@ def _choice(guideline: Mapping[str, Any], fits: Collection[str]) -> dict[str, An
     }
 
 
-def _journey(journey: Mapping[str, Any], heard: "_Heard") -> dict[str, Any]:
+def _journey(journey: Mapping[str, Any], heard: "_Heard", used: Collection[str]) -> dict[str, Any]:
     """
-    One state further, wherever the customer answers; by the first transition whose condition is heard, or has none.
+    One state further, wherever the customer answers, or the state's tool is among those *used*; by the first transition
+    whose condition is heard, or has none.
     """
     states = {state["id"]: state for state in journey["states"]}
     path = journey.get("path", [])
@@ -111,7 +113,7 @@ def _journey(journey: Mapping[str, Any], heard: "_Heard") -> dict[str, Any]:
             for way in state.get("next", [])
             if not way.get("when") or heard.evidence(way["when"], lasting=True)
         ]
-        done = state["kind"] != "tool" and bool(ways or not state.get("next"))
+        done = (state["kind"] != "tool" or state.get("tool") in used) and bool(ways or not state.get("next"))
         steps.append(
             {
                 "state": state["id"],
