@@ -31,7 +31,7 @@ class MatchingSettings(Section):
         536_870_912, ge=1, description="of all tenants' playbook versions kept ready for matching (3.6 kB a guideline)"
     )
     vectors_bytes_max: int = Field(
-        268_435_456, ge=1, description="of all tenants' guidelines as vectors (4 bytes a dimension and guideline)"
+        268_435_456, ge=1, description="of all tenants' guidelines as vectors (1 byte a dimension and guideline)"
     )
     retrieved_max: int = Field(
         24, ge=1, le=40, description="guidelines found by similarity, where there are too many to ask about all"

@@ -3,7 +3,6 @@ The matcher's work on a turn: ask the model which guidelines apply, and hand the
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import reduce
 from typing import Protocol, cast
@@ -36,6 +35,7 @@ from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.structured import ask
 from shared.playbook.directory import Directory
 from shared.playbook.ready import Ready
+from shared.stage.leads import ledger_time
 from shared.stage.turn_stage import Products
 
 STAGE = "matcher"
@@ -56,7 +56,7 @@ class Meanings(Protocol):
 
 
 class Matcher:
-    """`TurnWork` of the matcher. *meanings* find guidelines beside words; *clock* tells unix seconds."""
+    """`TurnWork` of the matcher. *meanings* find guidelines beside words; *clock* tells the ledger's unix seconds."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Matcher:
         metrics: MatcherMetrics,
         *,
         meanings: Meanings | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = ledger_time,
     ) -> None:
         self._model = model
         self._settings = settings

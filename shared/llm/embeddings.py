@@ -47,6 +47,8 @@ class EmbeddingsSettings(LlmSettings):
     answer_bytes_max: int = Field(default=33_554_432, ge=1_024)
     """A longer answer is discarded, and read no further."""
 
+    encoding: Literal["base64", "float"] = "base64"
+    """How vectors are asked for; base64 is read in a twentieth of the time. `float` for servers that refuse it."""
     dimensions: int = Field(default=0, ge=0, le=8_192)
     """Of the vectors, asked of models that can shorten them; 0 = what the model gives."""
     batch_texts_max: int = Field(default=64, ge=1, le=2_048)
@@ -141,18 +143,19 @@ def payload(request: Request, settings: LlmSettings) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": settings.model,
         "input": [message.content for message in request.messages],
-        "encoding_format": "float",
     }
-    if isinstance(settings, EmbeddingsSettings) and settings.dimensions:
-        body["dimensions"] = settings.dimensions
+    if isinstance(settings, EmbeddingsSettings):
+        body["encoding_format"] = settings.encoding
+        if settings.dimensions:
+            body["dimensions"] = settings.dimensions
     return body
 
 
 def read(answer: Mapping[str, Any], request: Request, model: str) -> Reading:
-    """The vectors in an answer, packed; see `Wire.read`."""
+    """The vectors in an answer, in whichever encoding, packed; see `Wire.read`."""
     try:
         data = sorted(answer["data"], key=lambda item: item["index"])
-        matrix = np.array([item["embedding"] for item in data], dtype=np.float32)
+        matrix = np.stack([_row(item["embedding"]) for item in data])
         places = [item["index"] for item in data]
     except (LookupError, TypeError, ValueError):
         raise ModelUnavailable(
@@ -167,6 +170,13 @@ def read(answer: Mapping[str, Any], request: Request, model: str) -> Reading:
     # A vector of zeros has no direction; it stays one, and is like nothing.
     packed_text = packed(np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0))
     return Reading(Completion(packed_text, "stop", usage, named_model(answer, model)), estimated=tokens is None)
+
+
+def _row(given: object) -> Vectors:
+    """One vector: base64 of little-endian float32, or a list of numbers."""
+    if isinstance(given, str):
+        return np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4").astype(np.float32)
+    return np.array(given, dtype=np.float32)
 
 
 def packed(vectors: Vectors) -> str:

@@ -2,20 +2,19 @@
 What turns and guidelines mean, as vectors of an embeddings endpoint: similarity that words do not show.
 
 A turn never waits for an index, and waits for its own vector only so long: whatever is missing, it goes on with words
-alone.
+alone. An index is put together in a thread, so that no other turn waits for it either.
 """
 
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import structlog
 
 from services.matcher.domain.compiled import Compiled
-from services.matcher.domain.retrieval import Numbers
+from services.matcher.domain.retrieval import Numbers, Retriever
+from services.matcher.domain.vectors import Table
 from services.matcher.metrics import MatcherMetrics
 from shared.events.turns import Turn, TurnOpened
 from shared.llm.embeddings import Embeddings, Vectors
@@ -35,7 +34,16 @@ class _Index:
 
     version: str
     digests: tuple[bytes, ...]
-    rows: Vectors
+    rows: Table
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an index needs: a digest a text, the places that the former index has them at, and the texts it has not."""
+
+    digests: tuple[bytes, ...]
+    known: dict[bytes, int]
+    new: dict[bytes, str]
 
 
 class VectorMeanings:
@@ -66,15 +74,14 @@ class VectorMeanings:
         turn = opened.turn
         index = self._kept.get((turn.tenant, turn.agent))
         if index is None or index.version != turn.playbook_version:
-            self._begin(turn, desk.retriever.texts)
+            self._begin(turn, desk.retriever)
             self._missing("index")
             return None
         self._kept.move_to_end((turn.tenant, turn.agent))
-        text = "\n".join(item.text for item in opened.transcript[-QUERY_MESSAGES:])
         ends = min(deadline, asyncio.get_running_loop().time() + self._embeddings.settings.query_seconds_max)
         try:
             query = await self._embeddings.vectors(
-                [text[-self._embeddings.settings.text_chars_max :]],
+                [spoken(opened, chars_max=self._embeddings.settings.text_chars_max)],
                 tenant=turn.tenant,
                 deadline=ends,
                 request_id=turn.id,
@@ -82,48 +89,50 @@ class VectorMeanings:
         except (ModelUnavailable, ModelRefused, InvalidAnswer) as error:
             self._missing(error.kind, error)
             return None
-        if query.shape[1] != index.rows.shape[1]:
+        if query.shape[1] != index.rows.dimensions:
             self._missing("dimensions")
             return None
-        found: Numbers = index.rows @ query[0]
-        return found
+        return index.rows.cosines(query[0])
 
     def _missing(self, reason: str, error: Exception | None = None) -> None:
         self._metrics.without_meaning.labels(reason).inc()
         if error is not None:
             log.warning("a turn's meaning is not known; words alone decide what is asked about", error=str(error))
 
-    def _begin(self, turn: Turn, texts: Sequence[str]) -> None:
+    def _begin(self, turn: Turn, retriever: Retriever) -> None:
         agent, now = (turn.tenant, turn.agent), asyncio.get_running_loop().time()
         if agent not in self._under_way and now >= self._not_before.get(agent, now):
-            task = self._under_way[agent] = asyncio.create_task(self._build(agent, turn.playbook_version, texts))
+            task = self._under_way[agent] = asyncio.create_task(self._build(agent, turn.playbook_version, retriever))
             task.add_done_callback(lambda _: self._under_way.pop(agent, None))
 
-    async def _build(self, agent: Agent, version: str, texts: Sequence[str]) -> None:
-        """Embed *texts*, but for those that the agent's former version had as well."""
-        digests = tuple(
-            hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=DIGEST_BYTES).digest() for text in texts
-        )
+    async def _build(self, agent: Agent, version: str, retriever: Retriever) -> None:
+        """Embed the texts of *retriever*, but for those that the agent's former version had as well."""
         former = self._kept.get(agent)
-        known = {digest: place for place, digest in enumerate(former.digests)} if former else {}
-        new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+        plan = await asyncio.to_thread(_plan, retriever, former)
         loop, settings = asyncio.get_running_loop(), self._embeddings.settings
         try:
             made = await self._embeddings.vectors(
-                list(new.values()), tenant=agent[0], deadline=loop.time() + settings.index_seconds_max
+                list(plan.new.values()), tenant=agent[0], deadline=loop.time() + settings.index_seconds_max
             )
         except (ModelUnavailable, ModelRefused, InvalidAnswer) as error:
             self._not_before[agent] = loop.time() + settings.index_retry_seconds
             log.warning("a playbook could not be indexed by meaning", agent=agent[1], version=version, error=str(error))
             return
         self._not_before.pop(agent, None)
-        rows = _assembled(digests, former, known, dict(zip(new, made, strict=True)))
+        rows = await asyncio.to_thread(_assembled, plan, former, made)
         if rows is None:
             self._kept.pop(agent, None)
             log.warning("the endpoint's vectors have another length than before; all are made anew", agent=agent[1])
             return
-        self._keep(agent, _Index(version, digests, rows))
-        log.info("a playbook is indexed by meaning", agent=agent[1], version=version, texts=len(texts), new=len(new))
+        self._keep(agent, _Index(version, plan.digests, rows))
+        log.info(
+            "a playbook is indexed by meaning",
+            agent=agent[1],
+            version=version,
+            texts=len(plan.digests),
+            new=len(plan.new),
+            bytes=rows.nbytes,
+        )
 
     def _keep(self, agent: Agent, index: _Index) -> None:
         self._kept[agent] = index
@@ -132,9 +141,31 @@ class VectorMeanings:
             self._kept.popitem(last=False)
 
 
-def _assembled(
-    digests: Sequence[bytes], former: _Index | None, known: dict[bytes, int], made: dict[bytes, Vectors]
-) -> Vectors | None:
-    """A row for each of *digests*, from the *former* index or newly *made*; None where these differ in length."""
-    rows = [made[digest] if former is None or digest in made else former.rows[known[digest]] for digest in digests]
-    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
+def spoken(opened: TurnOpened, *, chars_max: int) -> str:
+    """The text that stands for what a turn is about; its end where it is longer than *chars_max*."""
+    return "\n".join(item.text for item in opened.transcript[-QUERY_MESSAGES:])[-chars_max:]
+
+
+def _plan(retriever: Retriever, former: _Index | None) -> _Plan:
+    texts = retriever.texts
+    digests = tuple(
+        hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=DIGEST_BYTES).digest() for text in texts
+    )
+    known = {digest: place for place, digest in enumerate(former.digests)} if former else {}
+    return _Plan(
+        digests, known, {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+    )
+
+
+def _assembled(plan: _Plan, former: _Index | None, made: Vectors) -> Table | None:
+    """A row for each digest, from the *former* index or newly *made*; None where these differ in length."""
+    if former is None:
+        rows, offset = Table.of(made), 0
+    elif not plan.new:
+        rows, offset = former.rows, 0
+    elif former.rows.dimensions != made.shape[1]:
+        return None
+    else:
+        rows, offset = former.rows.joined(Table.of(made)), len(former.digests)
+    places = plan.known | {digest: offset + place for place, digest in enumerate(plan.new)}
+    return rows.picked([places[digest] for digest in plan.digests])

@@ -3,6 +3,8 @@ Embeddings by rehearsal: counts of hashed runs of four characters. Texts that sh
 text means anything, so no quality figure may come from them; they are the same on every machine.
 """
 
+import base64
+import struct
 import zlib
 from typing import Any
 
@@ -15,7 +17,7 @@ TEXTS_MAX = 2_048
 
 def embedded(document: object, model: str) -> dict[str, Any]:
     """
-    The answer of `/v1/embeddings` to *document*, as floats.
+    The answer of `/v1/embeddings` to *document*, as floats or as base64 of little-endian float32.
 
     Raises:
         ValueError: `input` is no text and no list of up to 2,048 texts, or another encoding is asked for.
@@ -29,8 +31,9 @@ def embedded(document: object, model: str) -> dict[str, Any]:
         raise ValueError("`input` is no text and no list of texts; an empty text has no embedding")
     if not 0 < len(texts) <= TEXTS_MAX:
         raise ValueError(f"`input` has {len(texts)} texts; give 1 to {TEXTS_MAX}")
-    if document.get("encoding_format", "float") != "float":
-        raise ValueError("`encoding_format` is not float, which is all that is known here")
+    encoding = document.get("encoding_format", "float")
+    if encoding not in ("float", "base64"):
+        raise ValueError("`encoding_format` is neither float nor base64")
     dimensions = document.get("dimensions", DIMENSIONS)
     if not isinstance(dimensions, int) or not 0 < dimensions <= DIMENSIONS:
         raise ValueError(f"`dimensions` is not within 1 to {DIMENSIONS}")
@@ -39,11 +42,18 @@ def embedded(document: object, model: str) -> dict[str, Any]:
         "object": "list",
         "model": model,
         "data": [
-            {"object": "embedding", "index": place, "embedding": vector(text, dimensions)}
+            {"object": "embedding", "index": place, "embedding": shown(vector(text, dimensions), encoding)}
             for place, text in enumerate(texts)
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
+
+
+def shown(numbers: list[float], encoding: str) -> list[float] | str:
+    """*numbers* as they stand in an answer."""
+    if encoding == "float":
+        return numbers
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode("ascii")
 
 
 def vector(text: str, dimensions: int = DIMENSIONS) -> list[float]:

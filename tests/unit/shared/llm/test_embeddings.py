@@ -69,10 +69,27 @@ async def test_texts_go_in_bounded_batches_and_come_back_in_order() -> None:
         for family in registry.collect()
         for sample in family.samples
         if sample.name.endswith("token_usage_sum")
-        and sample.labels.get("gen_ai_token_type", "").startswith("in")
+        and sample.labels.get("gen_ai_token_type") == "input"
         and sample.labels["gen_ai_operation_name"] == "embeddings"
     ]
     assert sum(tokens) > 0
+
+
+@pytest.mark.parametrize("asked", ["base64", "float"])
+@pytest.mark.parametrize("given", ["base64", "float"])
+async def test_vectors_are_read_in_either_encoding_whichever_was_asked_for(asked: str, given: str) -> None:
+    """Older servers answer in floats whatever is asked."""
+    bodies: list[Mapping[str, Any]] = []
+
+    def answer(body: Mapping[str, Any]) -> dict[str, Any]:
+        bodies.append(body)
+        return embedded({**body, "encoding_format": given}, "m")
+
+    async with client(answer, encoding=asked) as embeddings:
+        found = await embeddings.vectors(["lost card"], tenant="t", deadline=soon())
+    expected = np.array(vector("lost card"))
+    assert found[0] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
+    assert [body["encoding_format"] for body in bodies] == [asked]
 
 
 async def test_a_passing_error_is_retried() -> None:
@@ -91,6 +108,8 @@ async def test_a_passing_error_is_retried() -> None:
         {"data": [{"index": 0, "embedding": []}, {"index": 1, "embedding": [1.0]}]},
         {"data": [{"index": 1, "embedding": [1.0]}]},
         {"data": [{"index": 0, "embedding": ["a"]}]},
+        {"data": [{"index": 0, "embedding": "no base64!"}]},
+        {"data": [{"index": 0, "embedding": "AAA="}]},
         {"data": [{"index": 0, "embedding": 3.0}]},
         {"data": "text"},
     ],
@@ -116,7 +135,7 @@ def test_no_address_is_off_and_a_wrong_one_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [[], {}, {"input": [""]}, {"input": [1]}, {"input": []}, {"input": "x", "encoding_format": "base64"}]
+    [[], {}, {"input": [""]}, {"input": [1]}, {"input": []}, {"input": "x", "encoding_format": "hex"}]
     + [{"input": "x", "dimensions": size} for size in (0, 1_000, "many")],
 )
 def test_rehearsal_refuses_what_no_endpoint_takes(body: object) -> None:

@@ -63,7 +63,7 @@ async def test_the_first_turn_goes_on_without_and_the_next_ones_have_it(opened: 
     await world.indexed()
     found = await world.similarity(book, opened("The customer lost a card"))
     assert found.argmax() == 0
-    assert found[0] == pytest.approx(1, abs=1e-5)
+    assert found[0] == pytest.approx(1, abs=0.002)
     assert len(world.asked[-1]) == 1
 
 
@@ -107,7 +107,7 @@ async def test_small_playbooks_need_none(opened: Any) -> None:
 
 
 async def test_the_least_recently_used_agents_vectors_make_room(opened: Any) -> None:
-    world, book = World(bytes_max=100_000), playbook("The customer lost a card")
+    world, book = World(bytes_max=20_000), playbook("The customer lost a card")
     for tenant in ("a", "b"):
         turn = opened("x")
         turn = turn.model_copy(update={"turn": turn.turn.model_copy(update={"tenant": tenant})})
