@@ -5,6 +5,7 @@ The composition root of conversations: the only file that names concrete adapter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.conversations.domain.admission import TurnBudget
 from services.conversations.domain.bounds import Bounds
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSettings
@@ -22,10 +23,13 @@ from shared.stage.process import Process, Runnable
 async def build(settings: ConversationsSettings, process: Process) -> AsyncIterator[Runnable]:
     """Wire the service; no record is read before what this yields is run."""
     playbooks = PlaybookFollower(settings.kafka, process.registry)
-    limits = settings.conversations.model_dump()
-    partitions = limits.pop("partitions")
+    section = settings.conversations
     ledger = ConversationLedger(
-        playbooks, Bounds(**limits), ConversationsMetrics(process.registry), partitions=partitions
+        playbooks,
+        Bounds.of(section.model_dump()),
+        ConversationsMetrics(process.registry),
+        partitions=section.partitions,
+        admission=TurnBudget.of(section.model_dump(), lambda: max(1, stage.owned) / section.partitions),
     )
     stage = LedgerStage(
         process.service,

@@ -2,7 +2,9 @@
 Settings of the conversations service, section `conversations`.
 """
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from shared.settings import Section
 from shared.stage.process import StageProcessSettings
@@ -41,12 +43,33 @@ class ConversationsSection(Section):
     idle_retention_seconds: float = Field(
         30 * _DAY_SECONDS, ge=_DAY_SECONDS, description="after its last event a conversation is forgotten"
     )
+    tenant_turns_per_minute: float = Field(
+        0.0,
+        ge=0,
+        description="turns that each tenant may open, of all processes together; 0 is no limit. Needs `partitions`",
+    )
+    tenant_turns_burst: int = Field(20, ge=1, description="turns that a tenant may open at once beyond that rate")
+    tenant_wait_max_seconds: float = Field(
+        10.0, ge=0, le=3_600, description="a turn over its tenant's budget waits so long at most; else it is refused"
+    )
+    tenants_max: int = Field(
+        10_000, ge=1, description="tenants whose budget is kept track of, the least recent one forgotten first"
+    )
     partitions: int = Field(
         0,
         ge=0,
         description="of the topics; where given, a new conversation whose key belongs to another partition by Kafka's "
         "own hash (murmur2) is refused as `misrouted`. 0 takes any consistent partitioner, as librdkafka's CRC32",
     )
+
+    @model_validator(mode="after")
+    def _budget_is_shared(self) -> Self:
+        if self.tenant_turns_per_minute and not self.partitions:
+            raise ValueError(
+                "a budget of turns is divided among the processes by their share of the partitions: give "
+                "HOLDFAST_CONVERSATIONS_PARTITIONS as well"
+            )
+        return self
 
 
 class ConversationsSettings(StageProcessSettings):

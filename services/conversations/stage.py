@@ -7,6 +7,7 @@ the runtime may repeat an input, and a simulation may run it without a broker.
 
 from aiokafka.partitioner import murmur2
 
+from services.conversations.domain.admission import Admission, Unlimited
 from services.conversations.domain.bounds import Bounds
 from services.conversations.domain.effects import Closed
 from services.conversations.domain.events import apply_event, apply_time
@@ -32,16 +33,23 @@ class ConversationLedger:
 
     *partitions* is the number of partitions of the topics, by which a record that was sent to the wrong one is found
     out; 0 does not look. Only a conversation that this task does not know yet is looked at: one that it knows is at
-    home here.
+    home here. *admission* says when a tenant's turns may open.
     """
 
     def __init__(
-        self, playbooks: Directory, bounds: Bounds, metrics: ConversationsMetrics, *, partitions: int = 0
+        self,
+        playbooks: Directory,
+        bounds: Bounds,
+        metrics: ConversationsMetrics,
+        *,
+        partitions: int = 0,
+        admission: Admission | None = None,
     ) -> None:
         self._playbooks = playbooks
         self._bounds = bounds
         self._metrics = metrics
         self._partitions = partitions
+        self._admission = admission or Unlimited()
 
     def decode(self, data: bytes) -> ConversationState:
         """
@@ -90,7 +98,7 @@ class ConversationLedger:
         return self._finish(step)
 
     def _step(self, address: Address, state: ConversationState, now_ms: int) -> Step:
-        return Step(address, state.copy(), now_ms, self._playbooks, self._bounds)
+        return Step(address, state.copy(), now_ms, self._playbooks, self._bounds, self._admission)
 
     def _finish(self, step: Step) -> Transition[ConversationState]:
         key = step.address.key

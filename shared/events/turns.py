@@ -382,6 +382,7 @@ class ClosedBy(StrEnum):
     MANUAL_MODE = "manual_mode"
     TOO_LARGE = "too_large"
     UNKNOWN_AGENT = "unknown_agent"
+    OVER_BUDGET = "over_budget"
     EVENT_EXPIRED = "event_expired"
     ID_CONFLICT = "id_conflict"
     APPROVAL_REQUESTED = "approval_requested"

@@ -176,6 +176,11 @@ class Fallbacks(Part):
     too_large: str = Field(
         "I am sorry, that message is too long for me to read. Please send it in parts.", max_length=1_000
     )
+    busy: str = Field(
+        "I am sorry, there are many questions at the moment. Please try again in a few minutes.",
+        max_length=1_000,
+        description="where more questions come than the tenant's budget of turns allows",
+    )
     no_match: str = Field(
         "I am sorry, I have no answer to that here. Could you put it differently?",
         max_length=1_000,

@@ -101,6 +101,11 @@ class LedgerStage(Generic[S]):
         self._restarts = Restarts(name, settings)
         self._rejections = RejectionLimit(settings)
 
+    @property
+    def owned(self) -> int:
+        """How many tasks this process has; they may still be opening."""
+        return len(self._tenures)
+
     async def run(self, stop: asyncio.Event) -> None:
         """
         Work until *stop* is set; then commit what is applied, within the drain budget, and leave the group.

@@ -59,7 +59,7 @@ LLM_SETTINGS = LlmSettings(
     circuit_probe_seconds=0.5,
 )
 """Small enough that calls wait for each other, and that the circuit opens."""
-BOUNDS = Bounds(**ConversationsSection(seen_events_max=128).model_dump(exclude={"partitions"}))
+BOUNDS = Bounds.of(ConversationsSection(seen_events_max=128).model_dump())
 
 
 @lru_cache(maxsize=1)

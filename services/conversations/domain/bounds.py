@@ -2,7 +2,9 @@
 The limits that keep a conversation's state, and what is written about it, of bounded size.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 EVENT_ID_CHARS_MAX = 256
 """Longer event ids, and unprintable ones, are refused: they are repeated in every record about their turn."""
@@ -35,3 +37,8 @@ class Bounds:
     grant_seconds: float
     erasure_retention_seconds: float
     idle_retention_seconds: float
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """The limits among *settings*."""
+        return cls(**{limit.name: settings[limit.name] for limit in fields(cls)})

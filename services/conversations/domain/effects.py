@@ -76,7 +76,7 @@ class Closed(NamedTuple):
 
 
 class Note(StrEnum):
-    """Something remarkable that changed nothing a customer sees; a metric's label."""
+    """Something remarkable, beside what becomes of turns; a metric's label."""
 
     DUPLICATE = "duplicate"
     SEQUENCE_GAP = "sequence_gap"
@@ -89,3 +89,5 @@ class Note(StrEnum):
     LATE_TOOL_RESULT = "late_tool_result"
     UNKNOWN_MODE = "unknown_mode"
     RECORD_TRIMMED = "record_trimmed"
+    HELD_BY_BUDGET = "held_by_budget"
+    OVER_BUDGET = "over_budget"

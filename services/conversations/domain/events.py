@@ -16,7 +16,7 @@ from services.conversations.domain.messages import message_after_erasure, messag
 from services.conversations.domain.seen import body_seen, fingerprint, remember
 from services.conversations.domain.state import ConversationState
 from services.conversations.domain.step import Step
-from services.conversations.domain.turns import expire, open_turn, settle
+from services.conversations.domain.turns import expire, open_if_admitted, settle
 from shared.errors import Invalid
 from shared.events.base import Body
 from shared.events.conversation import (
@@ -157,8 +157,8 @@ def apply_time(step: Step) -> bool:
         expire_approvals(step)
     if state.open is not None and state.open.deadline_ms <= now_ms:
         expire(step)
-    elif state.waiting and state.settle_due_ms <= now_ms:
-        open_turn(step)
+    elif state.is_pending and state.settle_due_ms <= now_ms:
+        open_if_admitted(step)
     if state.calls:
         follow_up(step)
     if step.effects:

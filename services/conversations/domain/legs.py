@@ -69,7 +69,7 @@ def hand_off(step: Step, unclear: tuple[str, ...], about: Calls, finished: TurnF
         close(step, Outcome.HANDED_OFF, reason, reply=reply, finished=finished, outstanding=unclear)
         state.calls = calls.told(state.calls, turn.agent)
         return
-    covers = unanswered(step) if state.waiting else _about(about)
+    covers = unanswered(step) if state.is_pending else _about(about)
     hand_off_at_once(step, about[-1].agent, covers, outstanding=unclear)
 
 
@@ -109,7 +109,7 @@ def follow_up(step: Step) -> None:
     any more, that turn ends at once; a call that was only now allowed is not made then.
     """
     state = step.state
-    while state.open is None and not state.waiting:
+    while state.open is None and not state.is_pending:
         owed = [call for call in state.calls if call.is_owed]
         if not owed:
             return

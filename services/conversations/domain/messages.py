@@ -6,7 +6,7 @@ from services.conversations.domain.effects import Note
 from services.conversations.domain.instants import at, ms_of
 from services.conversations.domain.step import NO_PLAYBOOK, Step
 from services.conversations.domain.transcript import Window, entry_of
-from services.conversations.domain.turns import close_at_once, open_turn, settle, supersede, wait_for_more
+from services.conversations.domain.turns import close_at_once, open_if_admitted, settle, supersede, wait_for_more
 from shared.events.conversation import Author, MessagePosted, Mode
 from shared.events.envelope import Envelope
 from shared.events.turns import ClosedBy, Outcome, Utterance
@@ -70,12 +70,12 @@ def _refuse(step: Step, event: Envelope[MessagePosted], outcome: Outcome, reason
     Cover a message that gets no turn of its own by one that ends at once.
 
     As its epoch is the newest, an open turn could no longer answer in order: it is superseded, and opened anew for
-    its messages.
+    its messages, within the budget of its tenant.
     """
     superseded = supersede(step)
     close_at_once(step, event.data.agent, (event.id,), outcome, reason, fallback)
     if superseded:
-        open_turn(step)
+        open_if_admitted(step)
 
 
 def _record(step: Step, event: Envelope[MessagePosted], limits: Limits, size_bytes: int) -> None:

@@ -54,7 +54,7 @@ class ConversationState:
     * `open` is the turn whose answer is awaited. While there is none, `waiting` are customer messages that no turn
       covers yet (the burst that began at `burst_ms` has not settled), and `carried` those whose turn was superseded
       before it was answered; `waiting_since_ms` is when the oldest of them came, `traceparent` the trace of the
-      newest.
+      newest. `slot_ms` > 0: the turn for them may open then, by its tenant's budget.
     * `variables_ms` is when each variable was set by its event's own time, unix milliseconds.
     * `calls` are the tool calls kept in mind (calls.py).
     * `erased_at_ms` > 0: the conversation was erased; nothing but the epoch and the marker is left.
@@ -73,6 +73,7 @@ class ConversationState:
     waiting_since_ms: int = 0
     burst_ms: int = 0
     settle_due_ms: int = 0
+    slot_ms: int = 0
     traceparent: str = ""
     sequence: int = NO_SEQUENCE
     customer_name: str = ""
@@ -95,12 +96,17 @@ class ConversationState:
         return clone
 
     @property
+    def is_pending(self) -> bool:
+        """Whether customer messages await a turn that is not open yet."""
+        return bool(self.waiting or self.carried)
+
+    @property
     def due_ms(self) -> int | None:
         """When the conversation wants to be woken."""
         dues = [self.retire_ms] if self.retire_ms else []
         if self.open is not None:
             dues.append(self.open.deadline_ms)
-        elif self.waiting:
+        elif self.is_pending:
             dues.append(self.settle_due_ms)
         if self.calls:
             dues += [call.due_ms for call in self.calls if call.standing == Standing.ASKED]

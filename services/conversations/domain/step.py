@@ -4,6 +4,7 @@ One step of a conversation: the state being worked on, what the step may look at
 
 from dataclasses import dataclass, field
 
+from services.conversations.domain.admission import Admission
 from services.conversations.domain.bounds import Bounds
 from services.conversations.domain.effects import Acknowledged, Asked, Closed, Note, Opened
 from services.conversations.domain.state import ConversationState, OpenTurn
@@ -27,6 +28,7 @@ class Step:
     now_ms: int
     playbooks: Directory
     bounds: Bounds
+    admission: Admission
     cause: str = ""
     traceparent: str = ""
     effects: list[Opened | Closed | Asked | Acknowledged] = field(default_factory=list)

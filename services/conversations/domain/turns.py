@@ -7,7 +7,7 @@ message, manual mode) never reaches the stages: it is closed without having been
 
 from services.conversations.domain import calls
 from services.conversations.domain.bounds import SETTLE_CAP
-from services.conversations.domain.effects import Acknowledged, Closed, Opened, Reply
+from services.conversations.domain.effects import Acknowledged, Closed, Note, Opened, Reply
 from services.conversations.domain.experiment import arm_of
 from services.conversations.domain.instants import at
 from services.conversations.domain.state import OpenTurn
@@ -33,9 +33,38 @@ def wait_for_more(step: Step, message_id: str, limits: Limits) -> None:
             state.waiting_since_ms = step.now_ms
     state.waiting = (*state.waiting, message_id)
     state.traceparent = step.traceparent
-    state.settle_due_ms = min(step.now_ms + settle_ms, state.burst_ms + SETTLE_CAP * settle_ms)
+    state.settle_due_ms = state.slot_ms or min(step.now_ms + settle_ms, state.burst_ms + SETTLE_CAP * settle_ms)
     if state.settle_due_ms <= step.now_ms or len(state.waiting) >= step.bounds.covers_max:
+        open_if_admitted(step)
+
+
+def open_if_admitted(step: Step) -> None:
+    """
+    Open the turn for a burst that has settled, or for what a superseded turn left, when its tenant's budget allows it:
+    now, later (the conversation is woken then), or not at all; then the customer is told that we are busy.
+
+    A burst that fills a turn while it waits for its slot is refused as well: it cannot grow on.
+    """
+    state = step.state
+    if not state.slot_ms:
+        slot_ms = step.admission.reserve(step.address.tenant, step.now_ms)
+        if slot_ms is None:
+            _refuse_for_budget(step)
+            return
+        if slot_ms > step.now_ms:
+            state.slot_ms = state.settle_due_ms = slot_ms
+            step.notes.append(Note.HELD_BY_BUDGET)
+            if len(state.waiting) < step.bounds.covers_max:
+                return
+    if state.slot_ms > step.now_ms:
+        _refuse_for_budget(step)
+    else:
         open_turn(step)
+
+
+def _refuse_for_budget(step: Step) -> None:
+    step.notes.append(Note.OVER_BUDGET)
+    close_at_once(step, step.state.agent, unanswered(step), Outcome.REJECTED, ClosedBy.OVER_BUDGET, "busy")
 
 
 def open_turn(step: Step) -> None:
@@ -144,7 +173,7 @@ def settle(step: Step, outcome: Outcome, reason: ClosedBy) -> None:
     state = step.state
     if state.open is not None:
         close(step, outcome, reason)
-    elif state.waiting:
+    elif state.is_pending:
         close_at_once(step, state.agent, unanswered(step), outcome, reason)
 
 
@@ -232,7 +261,7 @@ def unanswered(step: Step) -> tuple[str, ...]:
     state = step.state
     covers = (*state.carried, *state.waiting)[-step.bounds.covers_max :]
     state.carried = state.waiting = ()
-    state.settle_due_ms = state.burst_ms = 0
+    state.settle_due_ms = state.burst_ms = state.slot_ms = 0
     return covers
 
 

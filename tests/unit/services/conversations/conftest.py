@@ -46,8 +46,7 @@ def instant(ms):
 
 
 def bounds_of(**changes):
-    section = ConversationsSection(**changes)
-    return Bounds(**section.model_dump(exclude={"partitions"}))
+    return Bounds.of(ConversationsSection(**changes).model_dump())
 
 
 class World:
@@ -59,12 +58,16 @@ class World:
 
     START_MS = START_MS
 
-    def __init__(self, *, limits=None, playbook=None, bounds=None, partitions=0, conversation="c-1"):
+    def __init__(self, *, limits=None, playbook=None, bounds=None, partitions=0, conversation="c-1", admission=None):
         self.playbooks = StaticDirectory()
         self.publish(limits=limits, **(playbook or {}))
         self.registry = CollectorRegistry()
         self.ledger = ConversationLedger(
-            self.playbooks, bounds_of(**(bounds or {})), ConversationsMetrics(self.registry), partitions=partitions
+            self.playbooks,
+            bounds_of(**(bounds or {})),
+            ConversationsMetrics(self.registry),
+            partitions=partitions,
+            admission=admission,
         )
         self.address = Address("bank", conversation)
         self.now_ms = START_MS
@@ -151,7 +154,7 @@ class World:
 
     def settle(self):
         """Let time pass until no turn is open and no message waits."""
-        while (state := self.state) is not None and (state.open or state.waiting):
+        while (state := self.state) is not None and (state.open or state.is_pending):
             self.wake()
 
     def _take(self, transition):
