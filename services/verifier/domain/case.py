@@ -4,17 +4,20 @@ way.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from services.verifier.domain.gate import Ground
+from services.verifier.domain.gate import TOOL_PREFIX, Ground
 from shared.arq.wording import words
 from shared.events.conversation import Author
-from shared.events.turns import TurnDrafted
+from shared.events.tools import ToolStatus
+from shared.events.turns import Draft, FactRecord, TurnDrafted
 from shared.playbook.active import active_guidelines
 from shared.playbook.model import Criticality, Guideline, Playbook, Variant
 
 _SHARES = 1 << 32
+UNVOUCHED = "unvouched"
+"""The source of a fact that names a tool of which no call was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def case_of(drafted: TurnDrafted, playbook: Playbook, rules: Rules) -> Case:
     opened, matching, draft = drafted.opened, drafted.matching, drafted.draft
     said = "\n".join(message.text for message in opened.transcript if message.author is Author.CUSTOMER)
     ground = Ground(
-        facts={fact.id: fact for fact in draft.facts},
+        facts={fact.id: fact for fact in _vouched(draft)},
         names=rules.names.union(words(opened.customer_name)),
         customer=said,
         forbidden=playbook.phrases.forbidden,
@@ -73,6 +76,14 @@ def case_of(drafted: TurnDrafted, playbook: Playbook, rules: Rules) -> Case:
         variant=variant(playbook, opened.turn.arm),
         calibrates=falls_within(opened.turn.id, playbook.verification.calibration_share),
     )
+
+
+def _vouched(draft: Draft) -> Iterator[FactRecord]:
+    """The facts of *draft*; what says that it is a tool's, and of which no call was done, vouches for no action."""
+    done = {f"{TOOL_PREFIX}{result.call.tool}" for result in draft.results if result.status is ToolStatus.DONE}
+    for fact in draft.facts:
+        claimed = fact.source.startswith(TOOL_PREFIX) and fact.source not in done
+        yield fact.model_copy(update={"source": UNVOUCHED}) if claimed else fact
 
 
 def corrects(playbook: Playbook, arm: str) -> bool:
