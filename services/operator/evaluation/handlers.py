@@ -18,7 +18,7 @@ from shared.errors import HoldfastError
 from shared.events.claims import ReasoningMode
 from shared.events.conversation import Author
 from shared.events.envelope import Address
-from shared.events.tools import ToolCall
+from shared.events.tools import ToolCall, ToolResult, ToolStatus
 from shared.events.turns import (
     Applied,
     Draft,
@@ -215,7 +215,8 @@ def reply_as_draft(play: Play, version: str, now: datetime, seconds_max: float) 
     reply = scenario.conversation[-1].text
     fact = FactRecord(id="reply", text=reply, source="tool:reply")
     segment = Segment(kind=SegmentKind.CLAIM, text=reply, fact_ids=(fact.id,))
-    draft = Draft(mode=ReasoningMode.ARQ, segments=(segment,), facts=(fact,))
+    said = ToolResult(call=ToolCall(id="reply", tool="reply"), status=ToolStatus.DONE, data=reply, at=now)
+    draft = Draft(mode=ReasoningMode.ARQ, segments=(segment,), facts=(fact,), results=(said,))
     matching = Matching(active=tuple(guideline.id for guideline in scenario.guidelines))
     return TurnDrafted(opened=turn, matching=matching, draft=draft)
 
