@@ -7,9 +7,14 @@ tasks changes only in `revoked` and `assigned`: in doubt, outputs are held and p
 go on with their work under way, lost ones are cancelled, new ones resume from the committed progress. A crash repeats
 what was under way.
 
-Backpressure: at most `in_flight_max` records are read and not done, and at most `span_max` offsets lie between the
-oldest and the newest of a position; beyond that nothing is fetched (the group is still polled, so that it knows us
-alive).
+Backpressure: at most `in_flight_max` records are worked on, at most `read_ahead_max` more are read and not done, and at
+most `span_max` offsets lie between the oldest and the newest of a position; beyond that nothing is fetched (the group
+is still polled, so that it knows us alive).
+
+Tenants whose records wait for a place take turns (places.py). That keeps a burst of one tenant from the others as long
+as it fits what is read ahead. A tenant that asks for more than the stage can do for long fills that, and the span of
+its partitions, in the end: then the others' records lie unread behind it, and only a budget of turns helps, which the
+conversations service holds its tenants to (HOLDFAST_CONVERSATIONS_TENANT_TURNS_PER_MINUTE).
 """
 
 import asyncio

@@ -13,7 +13,14 @@ from shared.stage.progress import SPAN_MAX
 class StageSettings(Section):
     """Limits and paces of a stage; every queue, retry and wait of the runtimes is bounded by one of these."""
 
-    in_flight_max: int = Field(2_000, gt=0, description="records read and not yet done, in this process")
+    in_flight_max: int = Field(
+        2_000, gt=0, description="records worked on at once in this process; tenants whose records wait take turns"
+    )
+    read_ahead_max: int = Field(
+        4_000,
+        ge=0,
+        description="records read beyond these, so that other tenants' are found behind a flood of one tenant",
+    )
     fetch_records_max: int = Field(500, gt=0, description="records taken from the client at once")
     fetch_wait_seconds: float = Field(0.2, gt=0, description="how long a fetch waits when there is nothing to read")
     span_max: int = Field(

@@ -14,6 +14,7 @@ from shared.stage.attempts import Attempts
 from shared.stage.base import Record
 from shared.stage.concurrent_task import ConcurrentTask, Work
 from shared.stage.metrics import StageMetrics
+from shared.stage.places import Places, tenant_of
 from shared.stage.ports import Committed, Position
 from shared.stage.settings import StageSettings
 
@@ -60,11 +61,12 @@ class Workers:
         # Ordered: a simulation of the same seed must end lanes in the same order.
         self._running: dict[ConcurrentTask, dict[asyncio.Task[None], None]] = {}
         self._freed = asyncio.Event()
+        self._places: Places[tuple[ConcurrentTask, Work]] = Places(settings.in_flight_max)
 
     @property
     def room(self) -> int:
         """How many more records may be read."""
-        return self._settings.in_flight_max - self.in_flight
+        return self._settings.in_flight_max + self._settings.read_ahead_max - self.in_flight
 
     def open(self, partition: int, committed: Mapping[Position, Committed]) -> ConcurrentTask:
         """Open the task of *partition*, as *committed* left it."""
@@ -84,6 +86,8 @@ class Workers:
     async def cancel(self, tasks: Iterable[ConcurrentTask]) -> None:
         """End the work of *tasks*; what they have done so far can still be committed."""
         tasks = list(tasks)
+        gone = set(tasks)
+        self._places.forget(lambda waiting: waiting[0] in gone)
         lanes = [lane for task in tasks for lane in self._running.pop(task, ())]
         for lane in lanes:
             lane.cancel()
@@ -96,13 +100,16 @@ class Workers:
             task.in_flight = 0
 
     def accept(self, task: ConcurrentTask, record: Record) -> None:
-        """Take *record* of *task* in; it is worked on at once, or waits behind its key or the span."""
+        """Take *record* of *task* in; it is worked on at once, or waits behind its key, for a place or the span."""
         if record.topic not in self._watched:
             self._metrics.key_queue_depth.observe(task.lanes.depth(record.key or b""))
         self._change(task, partial(task.accept, record))
 
     def give_back(self) -> None:
         """Forget what has not been begun; it stays uncommitted."""
+        for task, _ in self._places.forget(lambda _: True):
+            task.abandon()
+            self._count(-1)
         for task in self.tasks.values():
             before = task.in_flight
             task.give_back()
@@ -133,15 +140,30 @@ class Workers:
         heads = change()
         self._count(task.in_flight - before)
         for work in heads:
-            lane = asyncio.create_task(self._work_lane(task, work))
-            running = self._running[task]
-            running[lane] = None
-            lane.add_done_callback(partial(_forget, running))
+            if self._places.enter(tenant_of(work.record.key), (task, work)):
+                self._begin(task, work)
         if task.dirty:
             self._progressed()
 
+    def _begin(self, task: ConcurrentTask, work: Work) -> None:
+        """Work the lane of *work*, which has a place."""
+        lane = asyncio.create_task(self._work_lane(task, work))
+        running = self._running[task]
+        running[lane] = None
+        lane.add_done_callback(partial(self._end, running))
+
+    def _end(self, running: dict[asyncio.Task[None], None], lane: asyncio.Task[None]) -> None:
+        running.pop(lane, None)
+        # Here and not in the lane: one that is cancelled before it ran at all has a place as well.
+        following = self._places.leave()
+        if following is not None:
+            self._begin(*following)
+
     async def _work_lane(self, task: ConcurrentTask, head: Work) -> None:
-        """Work off a key's records, one after the other, until none waits or the task is no longer run here."""
+        """
+        Work off a key's records, one after the other, until none waits, another lane's turn has come, or the task is no
+        longer run here.
+        """
         work: Work | None = head
         try:
             while work is not None:
@@ -153,7 +175,7 @@ class Workers:
                     self._count(-1)
                     return
                 self._change(task, partial(task.finish, work))
-                work = task.lanes.advance(work.record.key or b"")
+                work = self._following(task, work.record.key)
         except asyncio.CancelledError as error:
             # Ours only where the task was closed; from anywhere else it would leave the key blocked for ever.
             if task not in self._running:
@@ -161,6 +183,11 @@ class Workers:
             self._break(task, error)
         except Exception as error:  # noqa: BLE001  a bug in a handler costs its task, not the process
             self._break(task, error)
+
+    def _following(self, task: ConcurrentTask, key: bytes | None) -> Work | None:
+        """What goes on in the lane of *key*; none where it is through, or others wait for the place."""
+        work = task.lanes.advance(key or b"")
+        return work if work is not None and self._places.stay(tenant_of(key), (task, work)) else None
 
     async def _work(self, work: Work) -> bool:
         record = work.record
@@ -195,7 +222,3 @@ class Workers:
                 f"{self._stage} met {len(self.breaks)} unexpected errors within {window_seconds:g} s, the last one "
                 f"{type(error).__name__}; see the log"
             )
-
-
-def _forget(running: dict[asyncio.Task[None], None], lane: asyncio.Task[None]) -> None:
-    running.pop(lane, None)

@@ -172,7 +172,8 @@ class Factory:
 @lru_cache(maxsize=64)
 def _stage_settings(span_max: int, group_records_max: int, cache_bytes_max: int) -> StageSettings:
     return StageSettings(
-        in_flight_max=20,
+        in_flight_max=6,
+        read_ahead_max=14,
         span_max=span_max,
         fetch_records_max=5,
         fetch_wait_seconds=1.0,

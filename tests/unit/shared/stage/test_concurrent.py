@@ -340,6 +340,81 @@ def test_at_most_so_many_records_are_in_flight(simulate):
     simulate(scenario, in_flight_max=20)
 
 
+def test_a_flood_of_one_tenant_does_not_stand_before_the_others(simulate):
+    """A hundred records of one tenant, a second each, four at once: the other's next one waits for one place."""
+
+    async def scenario(world):
+        for number in range(100):
+            world.put(b"loud %d" % number, key=b"loud:%d" % number)
+        world.put(b"quiet 1", key=b"quiet:1")
+        handler = Echo(seconds=1.0)
+        async with world.stage(handler):
+            await asyncio.sleep(0.5)
+            assert handler.begun == [b"loud %d" % number for number in range(4)]
+            await asyncio.sleep(1.0)
+            assert b"quiet 1" in handler.begun
+            world.put(b"quiet 2", key=b"quiet:2")
+            await asyncio.sleep(1.5)
+            assert b"quiet 2" in handler.begun
+            await asyncio.sleep(30)
+        assert handler.peak == 4
+        assert len(world.out()) == 102
+
+    simulate(scenario, in_flight_max=4, read_ahead_max=200)
+
+
+def test_conversations_that_never_pause_do_not_keep_their_places(simulate):
+    """Each loud key has its next record at hand when one is done; the place is the quiet tenant's all the same."""
+
+    async def scenario(world):
+        for number in range(40):
+            world.put(b"loud %d" % number, key=b"loud:%d" % (number % 4))
+        world.put(b"quiet", key=b"quiet:1")
+        handler = Echo(seconds=1.0)
+        async with world.stage(handler):
+            await asyncio.sleep(1.5)
+            assert b"quiet" in handler.begun
+            await asyncio.sleep(20)
+        loud = [int(value.split()[1]) for value in handler.begun if value.startswith(b"loud")]
+        assert all([n for n in loud if n % 4 == key] == list(range(key, 40, 4)) for key in range(4))
+
+    simulate(scenario, in_flight_max=4, read_ahead_max=200)
+
+
+def test_beyond_what_is_read_ahead_a_flood_stands_before_the_others(simulate):
+    """The limit that is told of in shared/stage/concurrent.py; a budget of turns is what helps there."""
+
+    async def scenario(world):
+        for number in range(100):
+            world.put(b"loud %d" % number, key=b"loud:%d" % number)
+        world.put(b"quiet", key=b"quiet:1")
+        handler = Echo(seconds=1.0)
+        async with world.stage(handler):
+            await asyncio.sleep(10)
+            assert b"quiet" not in handler.begun
+            await asyncio.sleep(30)
+        assert b"quiet" in handler.begun
+
+    simulate(scenario, in_flight_max=4, read_ahead_max=8)
+
+
+def test_what_waits_for_a_place_is_given_back_at_the_end(simulate):
+    async def scenario(world):
+        for number in range(50):
+            world.put(b"%d" % number, key=b"a:%d" % number)
+        handler = Echo(seconds=1.0)
+        async with world.stage(handler):
+            await asyncio.sleep(0.5)
+        assert len(handler.begun) == 4
+        assert world.committed().offset == 4
+        again = Echo()
+        async with world.stage(again):
+            await asyncio.sleep(1.0)
+        assert len(again.begun) == 46
+
+    simulate(scenario, in_flight_max=4, read_ahead_max=200)
+
+
 def test_a_saturated_stage_goes_on_polling(simulate):
     """A group gives up a member that does not poll; a full stage fetches nothing, but fetches."""
 
