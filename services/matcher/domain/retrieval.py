@@ -109,9 +109,9 @@ class Retriever:
                 pending.extend(other for other in self._pulled_in(name) if other not in chosen)
         return tuple(self._candidates[place] for place in sorted(self._places[name] for name in chosen))
 
-    def always(self, opened: TurnOpened) -> frozenset[str]:
+    def always(self, opened: TurnOpened, similarity: Numbers | None = None) -> frozenset[str]:
         """The ids of those asked about whatever is said; for measurement."""
-        unnamed = self._best(self.scores(opened), self._unspoken, self._limits.unspoken)
+        unnamed = self._best(self.scores(opened, similarity), self._unspoken, self._limits.unspoken)
         return frozenset((*self._pinned[:ALWAYS_MAX], *opened.applied, *unnamed))
 
     def scores(self, opened: TurnOpened, similarity: Numbers | None = None) -> Numbers:

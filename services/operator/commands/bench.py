@@ -41,6 +41,7 @@ def everything(context: typer.Context) -> None:
         bench_latency()
         bench_inflight()
         bench_verification()
+        bench_matching()
 
 
 @app.command("ledger")

@@ -1,14 +1,14 @@
 """
 How often what applies is among what the matcher asks about: recall@k of its retriever, by labelled scenarios.
 
-The retriever runs in a process of the matcher's (`services.matcher.offline`), without broker and model. Scenarios are
-the units of the intervals (bootstrap over them, as in `scoring`).
+The retriever runs in a process of the matcher's (`services.matcher.offline`), without broker and model; it finds by
+meaning, too, where the environment names an endpoint of embeddings. Intervals are Wilson's over labels.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from statsmodels.stats.proportion import proportion_confint
 from services.operator.evaluation.distractors import distractors
 from services.operator.evaluation.handlers import opened
 from services.operator.evaluation.plays import TENANT, Play
+from services.operator.evaluation.recorded import SCRIPTED_ONLY
 from services.operator.evaluation.scenario import Judged, Scenario
 from shared.errors import Fatal
 from shared.events.envelope import Address
@@ -34,8 +35,8 @@ COMMAND = (sys.executable, "-m", "services.matcher.offline", "rank")
 @dataclass(frozen=True, slots=True)
 class Label:
     """
-    A guideline that applies in a scenario: its place by words (None: it shares none), whether it is asked about
-    whatever is said, and whether the turn asks about it in the end.
+    A guideline that applies in a scenario: its place by similarity (None: not among the first), whether it is asked
+    about whatever is said, and whether the turn asks about it in the end.
     """
 
     scenario: str
@@ -53,8 +54,8 @@ class Label:
     def reason(self) -> str:
         """Why it was missed."""
         if self.rank is None:
-            return "shares no word with the messages, the variables or the glossary's synonyms"
-        return f"place {self.rank} by words"
+            return f"not among the first {K_MAX}, or it shares no word with what is known of the conversation"
+        return f"place {self.rank}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +96,40 @@ class Recall:
         }
 
 
+def labelled(scenarios: Iterable[Scenario]) -> tuple[list[Scenario], dict[str, str]]:
+    """Those of *scenarios* that say which guidelines a retriever has to find, and why the others do not (by id)."""
+    fit, unfit = [], {}
+    for one in scenarios:
+        if reason := _unfit(one):
+            unfit[one.id] = reason
+        else:
+            fit.append(one)
+    return fit, unfit
+
+
+def _unfit(scenario: Scenario) -> str:
+    if scenario.area in SCRIPTED_ONLY:
+        return "its verdicts are given: conditions of a letter or two name nothing that a message could speak of"
+    if scenario.expected.judged not in JUDGED or not scenario.conversation:
+        return f"{scenario.expected.judged} is judged, for which no guideline has to be found"
+    return "" if _names(scenario) else "no guideline applies in it"
+
+
+def _names(scenario: Scenario) -> tuple[str, ...]:
+    """What has to be found: what applies by itself, as the entailed follow without being asked about."""
+    expected = scenario.expected
+    return expected.ids if expected.matched is None else expected.matched
+
+
 async def measured(scenarios: Sequence[Scenario], guidelines: int) -> Recall:
     """
-    The recall over those of *scenarios* that say which guidelines apply, each padded to *guidelines*.
+    The recall over *scenarios*, which are `labelled`, each padded to *guidelines*.
 
     Raises:
-        Fatal: no scenario says so, or the matcher's process failed.
+        Fatal: there are none, or the matcher's process failed.
 
     """
-    labelled = [one for one in scenarios if one.conversation and one.expected.judged in JUDGED and one.expected.ids]
-    if not labelled:
+    if not scenarios:
         raise Fatal("no scenario says which guidelines apply; give files with labels of guidelines")
     process = await asyncio.create_subprocess_exec(
         *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_BYTES_MAX
@@ -113,7 +138,7 @@ async def measured(scenarios: Sequence[Scenario], guidelines: int) -> Recall:
     try:
         if process.stdin is None or process.stdout is None:
             raise Fatal("the matcher's process has no pipes")
-        for scenario in labelled:
+        for scenario in scenarios:
             process.stdin.write(_line(scenario, guidelines))
             await process.stdin.drain()
             answer = await process.stdout.readline()
@@ -140,7 +165,7 @@ def _labels(scenario: Scenario, answer: Mapping[str, list[str]]) -> list[Label]:
     ranks = {name: place for place, name in enumerate(answer["ranked"], start=1)}
     return [
         Label(scenario.id, name, conditions[name], ranks.get(name), name in answer["always"], name in answer["asked"])
-        for name in scenario.expected.ids
+        for name in _names(scenario)
     ]
 
 
