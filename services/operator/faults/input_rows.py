@@ -5,6 +5,7 @@ Faults in what the platform publishes, and changes while the load runs.
 import asyncio
 import hashlib
 import signal
+from collections import Counter
 from collections.abc import Sequence
 
 from aiokafka import TopicPartition
@@ -18,12 +19,24 @@ from services.operator.faults.records import raw_records
 from services.operator.faults.world import Row, World
 from shared.broker.clients import KafkaSettings, consumer
 from shared.events import topics
+from shared.events.turns import Outcome
 from shared.playbook.finding import PlaybookError
 from shared.playbook.model import Guideline
 
 CHANGE_SECONDS = 4.0
 REWIND_SECONDS_MAX = 30.0
 REPLAY_SECONDS_MAX = 60.0
+SLOW_SECONDS = 0.5
+PLACES = {"HOLDFAST_LLM_IN_FLIGHT_MAX": "8", "HOLDFAST_LLM_IN_FLIGHT_MIN": "8"}
+"""With two processes a stage and `SLOW_SECONDS` an answer: 32 calls a second, a third of the load of 100 a second."""
+BUDGET = {
+    "HOLDFAST_CONVERSATIONS_PARTITIONS": "8",
+    "HOLDFAST_CONVERSATIONS_TENANT_TURNS_PER_MINUTE": "720",
+    "HOLDFAST_CONVERSATIONS_TENANT_TURNS_BURST": "24",
+}
+"""Of each tenant 12 turns a second: the quiet one asks for 9, and both together leave the model places."""
+LATENCY_GROWTH_MAX = 0.2
+WARM_UP = 0.05
 MODEL_STAGES = {
     "matcher": (topics.TURNS_OPENED,),
     "reasoner": (topics.TURNS_OPENED, topics.TURNS_MATCHED),
@@ -47,14 +60,43 @@ async def dead_letters_are_whole(world: World) -> None:
     world.figures["dead letters"] = f"{len(letters):,} of {len(refused):,} refused"
 
 
+async def slow_model(world: World) -> None:
+    """Every answer takes so long that what the loud tenant asks for is more than the model's places bear."""
+    world.model.wait_seconds = SLOW_SECONDS
+
+
 async def latency_of_the_others(world: World) -> None:
-    """What the tenant that sends little waits for its answers."""
-    quiet = post.TENANTS[1]
-    waits: dict[str, list[int]] = {tenant: [] for tenant in post.TENANTS}
-    for exchange in world.watch.exchanges.values():
-        waits[exchange.closed.turn.tenant].append(exchange.closed_ms - exchange.posted_ms)
-    world.figures["p99 of the quiet tenant"] = f"{_percentile(waits[quiet], 0.99)} ms"
-    world.figures["p99 of the loud one"] = f"{_percentile(waits[post.TENANTS[0]], 0.99)} ms"
+    """
+    What the tenant that sends little waits for its answers, before and after the other becomes loud; by as much as
+    `LATENCY_GROWTH_MAX` the 99th percentile may grow.
+
+    The first `WARM_UP` of its messages are left out: processes are cold then, and slower than they will be.
+    """
+    loud, quiet = post.TENANTS
+    of = {
+        tenant: [e for e in world.watch.exchanges.values() if e.closed.turn.tenant == tenant]
+        for tenant in (loud, quiet)
+    }
+    noisy_ms = min((exchange.posted_ms for exchange in of[loud]), default=0)
+    asked = sorted(of[quiet], key=lambda exchange: exchange.posted_ms)
+    asked = asked[int(WARM_UP * len(asked)) :]
+    if bad := [exchange for exchange in asked if exchange.closed.outcome is not Outcome.ANSWERED]:
+        world.broken.append(f"{len(bad)} questions of the quiet tenant had no answer, as {bad[0].closed.reason}")
+    alone = [exchange.closed_ms - exchange.posted_ms for exchange in asked if exchange.posted_ms < noisy_ms]
+    beside = [exchange.closed_ms - exchange.posted_ms for exchange in asked if exchange.posted_ms >= noisy_ms]
+    before, after = _percentile(alone, 0.99), _percentile(beside, 0.99)
+    if after > before * (1 + LATENCY_GROWTH_MAX):
+        world.broken.append(f"the quiet tenant's p99 grew from {before} to {after} ms beside the loud one")
+    outcomes = Counter(f"{exchange.closed.outcome}" for exchange in of[loud])
+    world.figures |= {
+        "quiet tenant alone": _waits(alone),
+        "beside the loud one": f"{_waits(beside)}, p99 {after / max(before, 1) - 1:+.0%}",
+        "the loud one's turns": ", ".join(f"{name} {count:,}" for name, count in sorted(outcomes.items())),
+    }
+
+
+def _waits(values: Sequence[int]) -> str:
+    return f"p50 {_percentile(values, 0.5)} ms, p99 {_percentile(values, 0.99)} ms of {len(values):,}"
 
 
 async def change_playbooks(world: World) -> None:
@@ -167,7 +209,23 @@ ROWS = (
     Row("bursts", "three messages at once, always", load=post.bursts),
     Row("oversized", "messages of 70 to 900 KB", load=post.oversized),
     Row("hot-key", "half of all in one conversation", load=post.hot_key),
-    Row("hot-tenant", "one tenant sends ten times as much", load=post.hot_tenant, judge=latency_of_the_others),
+    Row(
+        "hot-tenant",
+        "one tenant sends ten times as much, more than the model bears",
+        slow_model,
+        load=post.hot_tenant,
+        judge=latency_of_the_others,
+        environ=BUDGET | PLACES,
+    ),
+    Row(
+        "hot-tenant-unbudgeted",
+        "the same without a budget of turns",
+        slow_model,
+        load=post.hot_tenant,
+        judge=latency_of_the_others,
+        environ=PLACES,
+        expires=True,
+    ),
     Row("playbook-change", "a new version every 4 s, and a faulty one", change_playbooks, judge=versions_are_named),
     Row("replay", "the stages' groups set back to the beginning", judge=replay_everything, exact=False),
 )

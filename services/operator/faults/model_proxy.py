@@ -25,7 +25,8 @@ class ModelProxy:
     """
     Passes what services ask on to *target* (a base address), except what meets a fault; an async context manager.
 
-    What meets one is drawn from *seed*. `url` is the address to give to services; `passed` and `faulty` count.
+    What meets one is drawn from *seed*. `url` is the address to give to services; `passed` and `faulty` count. What is
+    passed on takes `wait_seconds` longer, and is shown to `look` first: the prompts, as they leave.
     """
 
     def __init__(self, target: str, *, seed: int) -> None:
@@ -38,6 +39,8 @@ class ModelProxy:
         self.url = ""
         self.passed = 0
         self.faulty = 0
+        self.wait_seconds = 0.0
+        self.look: Callable[[bytes], None] = lambda _: None
 
     async def __aenter__(self) -> Self:
         # aiohttp, not httpx: at hundreds of calls under way it takes a tenth of the CPU, which the load needs.
@@ -78,9 +81,11 @@ class ModelProxy:
         if self._client is None:
             raise web.HTTPServiceUnavailable
         kept = {name: held for name, held in request.headers.items() if name.lower().startswith(("content-type", "x-"))}
-        url = f"{self._target}{request.path_qs}"
+        url, asked = f"{self._target}{request.path_qs}", await request.read()
+        self.look(asked)
+        await asyncio.sleep(self.wait_seconds)
         try:
-            async with self._client.request(request.method, url, data=await request.read(), headers=kept) as answer:
+            async with self._client.request(request.method, url, data=asked, headers=kept) as answer:
                 return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
         except ClientError:
             return web.Response(status=502)

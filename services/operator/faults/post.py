@@ -45,6 +45,11 @@ class LoadPlan:
 
 Shape = Callable[[LoadPlan], Iterator[Post]]
 
+SILENCE = Post(b"", (), None)
+"""A moment of a load in which nobody writes."""
+LOUD_MESSAGES = 10
+"""What the loud tenant sends for one message of the quiet one."""
+
 
 def canary(tenant: str) -> str:
     """A word that only *tenant*'s customers write."""
@@ -74,11 +79,23 @@ def hot_key(plan: LoadPlan) -> Iterator[Post]:
 
 
 def hot_tenant(plan: LoadPlan) -> Iterator[Post]:
-    """Ten messages of one tenant to one of the other."""
+    """
+    One message of the quiet tenant, then ten of the loud one, over and over; the loud tenant is silent for the first
+    half of the quiet one's messages.
+    """
     source = _source(plan, "hot_tenant")
-    load = messages(plan.texts, count=plan.events, conversations=plan.conversations, seed=plan.seed)
-    for number, one in enumerate(load):
-        yield message(Address(TENANTS[number % 11 == 0], one.conversation), one.text, _id(source))
+    loud, quiet = TENANTS
+    rounds = round(plan.events / (1 + LOUD_MESSAGES / 2))
+    load = messages(plan.texts, count=plan.events - rounds, conversations=plan.conversations, seed=plan.seed)
+    for number in range(rounds):
+        # Each of the quiet tenant's questions is a conversation of its own: what is measured is waiting, and a turn
+        # that a newer message supersedes waits for nothing.
+        yield message(Address(quiet, f"quiet-{number}"), source.choice(plan.texts), _id(source))
+        for _ in range(LOUD_MESSAGES):
+            one = next(load, None) if number >= rounds / 2 else None
+            yield SILENCE if one is None else message(Address(loud, one.conversation), one.text, _id(source))
+    for one in load:
+        yield message(Address(loud, one.conversation), one.text, _id(source))
 
 
 def bursts(plan: LoadPlan) -> Iterator[Post]:

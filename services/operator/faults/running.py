@@ -20,7 +20,7 @@ from services.operator.adapters.stack import Broker, Stack, StackPlan, listening
 from services.operator.adapters.watch import Watch
 from services.operator.faults import invariants
 from services.operator.faults.model_proxy import ModelProxy
-from services.operator.faults.post import TENANTS, LoadPlan, Post
+from services.operator.faults.post import SILENCE, TENANTS, LoadPlan, Post
 from services.operator.faults.world import Row, World
 from shared.broker.clients import KafkaSettings
 from shared.broker.local import free_port_base
@@ -134,12 +134,13 @@ async def _disturbed(row: Row, plan: MatrixPlan, world: World, stack: AsyncExitS
 async def _publish(rate: float, load: Iterable[Post], publisher: Publisher, world: World) -> None:
     """As an open loop: what is slow to be answered does not slow the asking."""
     begin, batch = time.monotonic(), list[Post]()
-    for post in load:
+    for slot, post in enumerate(load, start=1):
         if post.expected:
             world.watch.expect(post.expected, post.text, time.time_ns() // 1_000_000)
-        batch.append(post)
-        world.sent.append(post)
-        ahead = len(world.sent) / rate - (time.monotonic() - begin)
+        if post is not SILENCE:
+            batch.append(post)
+            world.sent.append(post)
+        ahead = slot / rate - (time.monotonic() - begin)
         if ahead > TICK_SECONDS:
             await publisher.publish_raw([(one.key, one.headers, one.value) for one in batch])
             batch.clear()
