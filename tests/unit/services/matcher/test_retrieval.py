@@ -128,6 +128,21 @@ def test_conditions_that_name_no_matter_are_asked_about_in_every_turn_up_to_a_nu
     assert "other-3" in found
 
 
+@pytest.mark.parametrize("count", [60, 1_000])
+def test_a_playbook_of_one_topic_does_not_flood_its_turns(count: int, opened: Any) -> None:
+    """Where every condition names the same matter, the matter tells none apart, and all of them name nothing else."""
+    same = tuple(
+        Guideline(id=f"card-{n}", condition="The customer asks about the card", action=f"Say {n}") for n in range(count)
+    )
+    named = Guideline(id="pin", condition="The customer forgot the card's PIN", action="Send a letter")
+    book = crowd(0, *same, named)
+    for text in ("hello", "my card", "I forgot the PIN of my card"):
+        found = asked(book, opened, text)
+        assert len(found) <= Limits().retrieved + Limits().unspoken
+        assert ("pin" in found) == ("PIN" in text)
+    assert len(asked(book, opened, "hello")) == Limits().unspoken
+
+
 def test_another_name_of_what_is_spoken_of_finds_what_speaks_of_it(opened: Any) -> None:
     book = crowd(
         200,
