@@ -20,7 +20,7 @@ from rich.progress import Progress
 from services.operator.adapters.stack import Broker, Stack, StackPlan, running
 from services.operator.commands.report import needs_extra
 from services.operator.evaluation.distractors import distractors
-from services.operator.evaluation.plays import TENANT, Plan, Play, plays
+from services.operator.evaluation.plays import TENANT, Plan, Play, in_modes, plays
 from services.operator.evaluation.recorded import SCRIPTED_ONLY
 from services.operator.evaluation.recording import RecordingProxy
 from services.operator.evaluation.result import Result, append_result, drop_partial_line, read_results
@@ -87,6 +87,9 @@ def command(
         Path | None, typer.Option(help="keeps finished plays, one a line; what it holds is not played again")
     ] = None,
     compare: Annotated[Path | None, typer.Option(help="the results of an earlier run, to compare with")] = None,
+    arms: Annotated[
+        str, typer.Option(help="modes to play each scenario in and to compare, such as `direct,cot,arq`")
+    ] = "",
     record: Annotated[Path | None, typer.Option(help="a folder that keeps the model's answers and reuses them")] = None,
     replay: Annotated[Path | None, typer.Option(help="a folder of such answers; the model is not asked")] = None,
     answer_seconds_max: Annotated[float, typer.Option(help="for one turn's answers of the model", min=1)] = 60.0,
@@ -107,6 +110,8 @@ def command(
     _check(setup, settings)
     console = Console()
     known, unfit = _read(scenarios or sorted(SAMPLES.glob("*.yaml")), area, model)
+    if arms:
+        known = in_modes(known, arms)
     sizes = tuple(dict.fromkeys(guidelines or [0]))
     label = settings.llm.model if model is Model.ENDPOINT else model.value
     plan = Plan(label, repeats, sizes, open_max, answer_seconds_max / BUDGET_SHARE)
@@ -123,7 +128,10 @@ def command(
         asyncio.run(_play(setup, settings, known, todo, plan, kept))
     found = [result for key, result in read_results(kept).items() if key in wanted]
     written = Outputs(json_file, junit_file, html_file)
-    _show(console, found, sizes, unfit, compare, written)
+    if arms:
+        _show_arms(console, found, plays(known, plan, {}), written)
+    else:
+        _show(console, found, sizes, unfit, compare, written)
     if not all(result.is_right for result in found):
         raise typer.Exit(EXIT_WRONG)
 
@@ -234,6 +242,17 @@ async def _model_url(
             yield proxy.url
     else:
         yield settings.llm.url
+
+
+def _show_arms(console: Console, found: Sequence[Result], wanted: Sequence[Play], written: Outputs) -> None:
+    # Imported here, as in `_show`.
+    from services.operator.evaluation.arms import arm_scores, arms_document, arms_table, by_arm  # noqa: PLC0415
+
+    arms = by_arm(found, wanted)
+    scored = arm_scores(arms)
+    console.print(arms_table(scored))
+    if written.json:
+        written.json.write_text(json.dumps(arms_document(scored, arms), indent=2) + "\n", encoding="utf-8")
 
 
 def _show(

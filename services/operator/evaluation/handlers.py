@@ -10,7 +10,7 @@ from typing import Final
 
 from services.operator.evaluation.desk import Desk, address_of
 from services.operator.evaluation.plays import Plan, Play
-from services.operator.evaluation.result import Result, accepted, observed, strays
+from services.operator.evaluation.result import Result, accepted, observed, said_by, strays
 from services.operator.evaluation.scenario import ExpectedCall, Judged
 from services.operator.review.asking import Reviewer
 from shared.arq.wording import folded
@@ -112,6 +112,29 @@ async def called(means: Means, play: Play, plan: Plan) -> Result:
     return _result(play, judged_calls(play.scenario.expected.calls, calls), draft.spent if draft else Spent(), seconds)
 
 
+async def replied(means: Means, play: Play, plan: Plan) -> Result:
+    """What the reasoner drafts, or leaves unsaid, when the scenario's guidelines apply."""
+    begun = time.monotonic()
+    scenario, version = play.scenario, await means.version(play)
+    turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
+    outcome = await means.desk.outcome(
+        play, TurnMatched(opened=turn, matching=Matching(active=scenario.expected.ids)), plan
+    )
+    seconds = time.monotonic() - begun
+    if isinstance(outcome, TurnDrafted):
+        draft = outcome.draft
+        approved = all(segment.canned_id for segment in draft.segments)
+        return _result(play, said_by(scenario, draft.text, approved=approved), draft.spent, seconds)
+    if not isinstance(outcome, TurnFinished):
+        return _failed(play, NO_ANSWER, seconds)
+    spent = outcome.draft.spent if outcome.draft else Spent()
+    if outcome.fallback == "no_match":
+        return _result(play, ("no_match",), spent, seconds)
+    if outcome.result is FinishResult.SILENT:
+        return _result(play, ("silence",), spent, seconds)
+    return _failed(play, outcome.reason or str(outcome.result), seconds)
+
+
 def judged_calls(expected: Sequence[ExpectedCall], calls: Sequence[ToolCall]) -> tuple[str, ...]:
     """*calls* as results name them: one that does what an expected one asks for by that one's name."""
     left = list(expected)
@@ -169,6 +192,7 @@ HANDLERS: Final[Mapping[Judged, Handler]] = {
     Judged.PERFORMED: Handler(("verifier",), performed),
     Judged.CLASSIFIED: Handler((), classified),
     Judged.CALLS: Handler(("reasoner",), called),
+    Judged.REPLIED: Handler(("reasoner",), replied),
 }
 """What is judged → how it is played; a new kind of judgement is a new entry."""
 
@@ -200,6 +224,7 @@ def opened(play: Play, address: Address, version: str, now: datetime, seconds_ma
         applied={name: Applied(count=1, epoch=1) for name in scenario.applied},
         journeys=positions,
         variables=scenario.variables,
+        customer_name=scenario.customer_name,
     )
 
 

@@ -2,14 +2,18 @@
 What is to be played: scenarios in sizes and repeats.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.operator.evaluation.result import Result
-from services.operator.evaluation.scenario import Scenario
+from services.operator.evaluation.scenario import Judged, Scenario
+from shared.errors import Fatal
+from shared.events.claims import ReasoningMode
 from shared.events.envelope import derived_id
 
 TENANT = "evaluation"
+DRAFTED = frozenset({Judged.REPLIED, Judged.CALLS})
+"""What is judged of scenarios in which a reply is reasoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +58,20 @@ def plays(scenarios: Iterable[Scenario], plan: Plan, done: Mapping[tuple[str, in
                 if earlier is None or not earlier.is_final:
                     found.append(Play(scenario, size, repeat, fingerprint))
     return found
+
+
+def in_modes(scenarios: Sequence[Scenario], modes: str) -> list[Scenario]:
+    """
+    Each of *scenarios* of which a draft is judged, once in every one of *modes*, which are divided by commas.
+
+    Raises:
+        Fatal: a mode is not known or named twice, or no scenario is about a draft.
+
+    """
+    named = [mode.strip() for mode in modes.split(",")]
+    if len(set(named)) < len(named) or not set(named) <= set(ReasoningMode):
+        raise Fatal(f"--arms {modes}: name each of {', '.join(ReasoningMode)} once at most, divided by commas")
+    drafted = [one for one in scenarios if one.expected.judged in DRAFTED]
+    if not drafted:
+        raise Fatal("no scenario judges a reply, and only replies are reasoned in a mode")
+    return [one.model_copy(update={"mode": ReasoningMode(mode)}) for mode in named for one in drafted]

@@ -16,6 +16,8 @@ Which areas fit:
 * `response_analysis`: the guidelines that the verifier finds performed by a reply. What the reply states counts as a
   fact, as only its adherence is judged.
 * `indexing/*`: the kind of a guideline, as `holdfast playbook check --with-model` finds it.
+* `e2e/strict_canned_responses*`, `e2e/glossary`, `e2e/context_variables`, `e2e/capabilities`, `e2e/supervision`,
+  `e2e/proactivity`: what leaves as the reply, as far as code can see it (recorded_replies.py).
 * `e2e/tools`: which tools are called, with which arguments (recorded_tools.py).
 
 Which do not: the other `e2e/*` state properties of the reply's text, which someone has to judge; and a scenario without
@@ -33,7 +35,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.operator.evaluation import recorded_tools
+from services.operator.evaluation import recorded_replies, recorded_tools
 from shared.errors import Fatal
 
 DECLARED: Mapping[str, dict[str, Any]] = {
@@ -82,7 +84,7 @@ def _area(item: Mapping[str, Any]) -> "Area | None":
 def _unfit(item: Mapping[str, Any], area: "Area") -> str:
     if area.converses and not item["conversation"]:
         return "has no conversation"
-    if not item["guidelines"]:
+    if area.needs_guidelines and not item["guidelines"]:
         return "its guidelines were not recorded, so any matcher is right"
     return area.unfit(item)
 
@@ -270,14 +272,22 @@ Translate = Callable[[Mapping[str, Any]], dict[str, Any]]
 class Area:
     """
     How scenarios of an area become this package's own: *translate* gives what differs by area, *unfit* the reason why
-    one does not fit (empty: it does); *converses* says that they need a conversation.
+    one does not fit (empty: it does); *converses* says that they need a conversation, *needs_guidelines* that they
+    need guidelines.
     """
 
     translate: Translate
     unfit: Callable[[Mapping[str, Any]], str] = lambda _: ""
     converses: bool = True
+    needs_guidelines: bool = True
 
 
+REPLIES: Final = Area(
+    lambda item: recorded_replies.translated(item, _names),
+    recorded_replies.unfit,
+    converses=False,
+    needs_guidelines=False,
+)
 AREAS: Final[Mapping[str, Area]] = {
     "guideline_matching": Area(_matching),
     "disambiguation": Area(_matching),
@@ -285,5 +295,12 @@ AREAS: Final[Mapping[str, Area]] = {
     "relationship_resolution": Area(_related, _with_journeys, converses=False),
     "response_analysis": Area(_performed),
     "indexing": Area(_classified, converses=False),
+    "e2e/strict_canned_responses": REPLIES,
+    "e2e/strict_canned_responses_capabilities": REPLIES,
+    "e2e/glossary": REPLIES,
+    "e2e/context_variables": REPLIES,
+    "e2e/capabilities": REPLIES,
+    "e2e/supervision": REPLIES,
+    "e2e/proactivity": REPLIES,
     "e2e/tools": Area(lambda item: recorded_tools.translated(item, _names), recorded_tools.unfit),
 }

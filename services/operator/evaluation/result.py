@@ -9,9 +9,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.operator.evaluation.distractors import own
 from services.operator.evaluation.scenario import Judged, Scenario
+from shared.arq.wording import folded
 from shared.errors import Fatal
+from shared.events.composition import Composition
 from shared.events.turns import Matching, MatchVerdict
 
+REPLY = "reply"
+APPROVED_TEXTS = "approved texts"
 _OPTION = re.compile(r"(?:^|; )\(\d+\) ")
 
 
@@ -64,18 +68,36 @@ def observed(scenario: Scenario, matching: Matching) -> tuple[str, ...]:
         case Judged.STEP:
             prefix = f"{scenario.journey.id}." if scenario.journey else "."
             return tuple(name.removeprefix(prefix) for name in matching.active if name.startswith(prefix))
-        case Judged.PERFORMED | Judged.CLASSIFIED | Judged.CALLS as judged:
+        case Judged.PERFORMED | Judged.CLASSIFIED | Judged.CALLS | Judged.REPLIED as judged:
             raise ValueError(f"matching does not decide what is {judged}")
 
 
 def accepted(scenario: Scenario, decided: tuple[str, ...]) -> tuple[str, ...]:
     """The label that *decided* is compared with: of alternative steps, the one that was taken, else the first."""
     ids = scenario.expected.ids
+    if scenario.expected.judged is Judged.REPLIED:
+        return labels(scenario)
     if scenario.expected.judged is Judged.CALLS:
         return tuple(map(str, scenario.expected.calls))
     if scenario.expected.judged is not Judged.STEP:
         return ids
     return tuple(name for name in decided if name in ids) or ids[:1]
+
+
+def labels(scenario: Scenario) -> tuple[str, ...]:
+    """What a right reply to *scenario* is, as results name it."""
+    expected = scenario.expected
+    if expected.answer != "reply":
+        return (expected.answer,)
+    leaves = APPROVED_TEXTS if scenario.composition is Composition.STRICT else REPLY
+    return (leaves, *(f"says: {' | '.join(group)}" for group in expected.says))
+
+
+def said_by(scenario: Scenario, text: str, *, approved: bool) -> tuple[str, ...]:
+    """What the reply *text* is of that which `labels` names."""
+    leaves = APPROVED_TEXTS if approved else REPLY
+    groups = [group for group in scenario.expected.says if any(folded(one) in folded(text) for one in group)]
+    return (leaves, *(f"says: {' | '.join(group)}" for group in groups))
 
 
 def strays(matching: Matching) -> int:

@@ -16,9 +16,11 @@ from ruamel.yaml.error import YAMLError
 from services.operator.evaluation.recorded import translated
 from services.operator.review.blueprints import Kind
 from shared.errors import Fatal
+from shared.events.claims import ReasoningMode
+from shared.events.composition import Composition
 from shared.playbook.checking import check
 from shared.playbook.finding import errors
-from shared.playbook.model import Guideline, Journey, Playbook, Profile, Relationship, Term
+from shared.playbook.model import CannedReply, Fact, Guideline, Journey, Playbook, Profile, Relationship, Term
 from shared.playbook.part import Name, Part
 from shared.playbook.tools import HttpCall, Tool
 
@@ -37,6 +39,8 @@ class Judged(StrEnum):
     * performed: the guidelines that the conversation's last message, a reply, did what is asked by.
     * classified: the guidelines that are of the kind `kind`; there is no conversation.
     * calls: the tools that are called, with which arguments, when the guidelines of `ids` apply.
+    * replied: what leaves as the reply when the guidelines of `ids` apply: `answer`, and that it `says` one text of
+      each group; without a conversation, whether the agent would speak unasked.
     """
 
     ACTIVE = "active"
@@ -46,6 +50,7 @@ class Judged(StrEnum):
     PERFORMED = "performed"
     CLASSIFIED = "classified"
     CALLS = "calls"
+    REPLIED = "replied"
 
 
 class Line(Part):
@@ -77,6 +82,8 @@ class Expected(Part):
     matched: tuple[str, ...] | None = None
     kind: Kind | None = None
     calls: tuple[ExpectedCall, ...] = ()
+    answer: Literal["reply", "silence", "no_match"] = "reply"
+    says: tuple[tuple[str, ...], ...] = ()
 
 
 class Scenario(Part):
@@ -93,6 +100,11 @@ class Scenario(Part):
     tools: tuple[Tool, ...] = ()
     relationships: tuple[Relationship, ...] = ()
     glossary: tuple[Term, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    canned_replies: tuple[CannedReply, ...] = ()
+    composition: Composition = Composition.FLUID
+    mode: ReasoningMode = ReasoningMode.ARQ
+    customer_name: str = ""
     conversation: tuple[Line, ...] = Field((), max_length=CONVERSATION_LINES_MAX)
     variables: dict[str, str] = Field(default_factory=dict)
     applied: tuple[Name, ...] = ()
@@ -107,7 +119,7 @@ class Scenario(Part):
                 raise ValueError("`expected.kind` says which kind is judged")
             if not all(guideline.action for guideline in self.guidelines):
                 raise ValueError("only guidelines with an action have a kind")
-        elif not said:
+        elif not said and judged is not Judged.REPLIED:
             raise ValueError("`conversation` has no message")
         if judged is Judged.PERFORMED and said[-1].source != "agent":
             raise ValueError("the last message of `conversation` is not the reply that is judged")
@@ -140,6 +152,10 @@ class Scenario(Part):
             tools=self._tools(),
             relationships=self.relationships,
             glossary=self.glossary,
+            facts=self.facts,
+            canned_replies=self.canned_replies,
+            composition=self.composition,
+            mode=self.mode,
         )
 
     def _tools(self) -> tuple[Tool, ...]:

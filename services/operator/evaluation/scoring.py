@@ -101,9 +101,9 @@ def _score(area: str, results: Sequence[Result]) -> Score:
         strays=sum(result.strays for result in results),
         precision=_ratio(counts[:, 0], counts[:, 1]),
         recall=_ratio(counts[:, 0], counts[:, 2]),
-        exact=_share([count / len(group) for count, group in zip(right, groups, strict=True)]),
+        exact=share([count / len(group) for count, group in zip(right, groups, strict=True)]),
         passes=tuple(
-            _share([pass_hat(count, len(group), k) for count, group in zip(right, groups, strict=True)])
+            share([pass_hat(count, len(group), k) for count, group in zip(right, groups, strict=True)])
             for k in range(1, fewest + 1)
         ),
         calls=_mean([result.calls for result in results]),
@@ -119,7 +119,7 @@ def _counts(result: Result) -> tuple[int, int, int]:
     return len(expected & said), len(said), len(expected)
 
 
-def _share(values: Sequence[float]) -> Estimate:
+def share(values: Sequence[float]) -> Estimate:
     """Wilson's interval of a mean of shares over scenarios: wide enough, as no share varies more than a yes or no."""
     count = float(sum(values))
     low, high = proportion_confint(count, len(values), alpha=1 - LEVEL, method="wilson")
@@ -134,7 +134,7 @@ def _ratio(part: Counts, whole: Counts) -> Estimate | None:
     if not whole.sum():
         return None
     if part.sum() in {0, whole.sum()}:
-        return _share((part[whole > 0] > 0).astype(float).tolist())
+        return share((part[whole > 0] > 0).astype(float).tolist())
     drawn = np.random.default_rng(SEED).integers(len(whole), size=(DRAWS, len(whole)))
     parts, wholes = part[drawn].sum(axis=1), whole[drawn].sum(axis=1)
     ratios = parts[wholes > 0] / wholes[wholes > 0]

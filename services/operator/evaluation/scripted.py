@@ -9,9 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from services.operator.evaluation.scenario import Judged, Scenario
+from services.operator.evaluation.scripted_replies import is_asked_about, labelled_reply
 from shared.errors import Fatal
+from shared.events.claims import ReasoningMode
 from shared.llm.rehearsal.rules import Rule, Situation
-from shared.llm.rehearsal.rules_draft import draft_arq
+from shared.llm.rehearsal.rules_draft import RULES as DRAFTS
+from shared.llm.rehearsal.rules_pick import RULES as PICKS
 from shared.llm.rehearsal.rules_tools import BEST, NEED
 from shared.playbook.model import END, RelationshipKind
 
@@ -22,6 +25,7 @@ _FITTING: Mapping[str, Any] = {
     "date": "2026-01-02",
     "datetime": "2026-01-02T10:00",
 }
+_USUAL: Mapping[str, Rule] = {**DRAFTS, **PICKS}
 _Key = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
@@ -34,7 +38,11 @@ def scripted_rules(scenarios: Iterable[Scenario]) -> dict[str, Rule]:
         "cross_check_v2": script.judged_reply,
         "classify_guidelines_v1": script.classified,
         "call_tools_v1": script.called,
-        "draft_arq_v1": draft_arq,
+        **{
+            f"{kind}_{mode}_v1": script.drafted(f"{kind}_{mode}_v1")
+            for kind in ("draft", "pick")
+            for mode in ReasoningMode
+        },
     }
 
 
@@ -92,6 +100,20 @@ class _Script:
         known = [one for (said, _), found in self._known.items() if said == texts for one in found]
         scenario = max(known, key=lambda one: len(shown.keys() & {tool.id for tool in one.tools}))
         return {name: _about_tool(name, scenario, shown) for name in situation.schema["properties"]}
+
+    def drafted(self, name: str) -> Rule:
+        """The rule for the drafts' blueprint *name*: the labelled reply, or what the rehearsal model would say."""
+        usual = _USUAL[name]
+
+        def rule(situation: Situation) -> dict[str, Any]:
+            messages = [*situation.sections.get("history", []), *situation.sections["now"]["messages"]]
+            texts = tuple(message["text"] for message in messages)
+            known = [one for (said, _), found in self._known.items() if said == texts for one in found]
+            labelled = next((one for one in known if is_asked_about(one, situation)), None)
+            said = usual(situation)
+            return said if labelled is None else said | labelled_reply(labelled, situation, said)
+
+        return rule
 
     def classified(self, situation: Situation) -> dict[str, Any]:
         """The answer to `classify_guidelines_v1`."""

@@ -47,12 +47,19 @@ async def test_an_approved_text_passes_without_a_call(strict):
     assert (verdict.final_verdict, verdict.judge) == (Verdict.SUPPORTED, Judge.CODE)
 
 
-async def test_a_field_that_was_quoted_from_a_fact_is_checked_blind(strict, answers):
-    run = strict(answers(("F1", "costs 4.50 euros a month", "4.50 euros")))
+async def test_a_field_that_was_quoted_from_a_fact_is_checked_blind(strict, script, answers):
+    judged = {"claim": "C1", "evidence": "it costs 4.50 euros a month", "verdict": "supported"}
+    guideline = {"guideline": "G1", "evidence": FEE, "verdict": "performed"}
+    run = strict(
+        script(
+            verify=answers(("F1", "costs 4.50 euros a month", "4.50 euros")),
+            cross_check={"claims": [judged], "guidelines": [guideline]},
+        )
+    )
     asked = {"value": "4.50 euros", "open_question": "What do the facts say about the fee?"}
     finished = await run(part("fee", FEE, FEE_FIELD, facts=("fee",)).model_copy(update=asked), facts=FACTS)
     assert finished.text == FEE
-    assert run.purposes == ["verify"]
+    assert run.purposes == ["verify", "cross_check"]
 
 
 FORGED = {

@@ -115,5 +115,5 @@ def test_no_event_changes_a_variable_of_the_tenant():
 
 @pytest.mark.parametrize("bad", [{"name": "x", "scope": "tenant"}, {"name": "x", "value": "y"}, {"name": "a b"}])
 def test_a_variable_has_one_source(bad):
-    with pytest.raises(ValueError, match="name|value"):
+    with pytest.raises(ValueError, match=r"name|value"):
         Playbook.model_validate({"agent": "a", "profile": {"name": "A"}, "variables": [bad]})
