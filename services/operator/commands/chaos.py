@@ -16,7 +16,7 @@ from services.operator import tables
 from services.operator.adapters import chaos
 from services.operator.adapters.samples import bank_playbook, sample_texts
 from services.operator.adapters.stack import Broker, StackPlan, running
-from services.operator.commands import effects, matrix
+from services.operator.commands import canaries, effects, matrix
 from services.operator.settings import OperatorSettings
 from shared.settings import read_settings
 
@@ -25,6 +25,7 @@ REPEATS_A_KILL_GOAL = 200
 app = typer.Typer(invoke_without_command=True)
 app.command("matrix")(matrix.command)
 app.command("effects")(effects.command)
+app.command("canaries")(canaries.command)
 
 
 @app.callback()
@@ -45,7 +46,8 @@ def command(
     Kill processes and brokers under load and check every promise.
 
     Exits with 0 only if no run lost, doubled or reordered anything. `holdfast chaos matrix` goes through every kind of
-    fault; `holdfast chaos effects` counts what tools were made to do.
+    fault; `holdfast chaos effects` counts what tools were made to do; `holdfast chaos canaries` hunts one tenant's words
+    with another.
     """
     if context.invoked_subcommand is not None:
         return

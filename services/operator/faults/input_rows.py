@@ -15,6 +15,7 @@ from services.operator.adapters.fleet import Member
 from services.operator.adapters.playbooks import publishing
 from services.operator.adapters.reader import partitions_of
 from services.operator.faults import post
+from services.operator.faults.hunt import plant, prompts_are_of_one_tenant
 from services.operator.faults.records import raw_records
 from services.operator.faults.world import Row, World
 from shared.broker.clients import KafkaSettings, consumer
@@ -58,6 +59,12 @@ async def dead_letters_are_whole(world: World) -> None:
         elif not dict(one.headers).items() <= headers.items():
             world.broken.append(f"the dead letter of {one.key!r} lost headers")
     world.figures["dead letters"] = f"{len(letters):,} of {len(refused):,} refused"
+
+
+async def canaries_stay_at_home(world: World) -> None:
+    """No tenant's words in the other's prompts; the records, logs and metrics are judged in every row."""
+    prompts_are_of_one_tenant(world)
+    await dead_letters_are_whole(world)
 
 
 async def slow_model(world: World) -> None:
@@ -225,6 +232,13 @@ ROWS = (
         judge=latency_of_the_others,
         environ=PLACES,
         expires=True,
+    ),
+    Row(
+        "canaries",
+        "each tenant's own words, hunted in prompts, records, logs and metrics",
+        plant,
+        load=post.poisoned,
+        judge=canaries_stay_at_home,
     ),
     Row("playbook-change", "a new version every 4 s, and a faulty one", change_playbooks, judge=versions_are_named),
     Row("replay", "the stages' groups set back to the beginning", judge=replay_everything, exact=False),

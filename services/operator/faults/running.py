@@ -19,6 +19,7 @@ from services.operator.adapters.publisher import Publisher
 from services.operator.adapters.stack import Broker, Stack, StackPlan, listening, running
 from services.operator.adapters.watch import Watch
 from services.operator.faults import invariants
+from services.operator.faults.hunt import RecordHunt
 from services.operator.faults.model_proxy import ModelProxy
 from services.operator.faults.post import SILENCE, TENANTS, LoadPlan, Post
 from services.operator.faults.world import Row, World
@@ -162,10 +163,11 @@ async def _judged(row: Row, world: World, aids: Fleet, quiet_seconds: float) -> 
     audit = world.watch.auditor.report()
     calls = await _calls(aids)
     scraped = await invariants.scrape(world.stack.services)
+    hunt = RecordHunt()
     broken = [
         *world.broken,
         *(f"{finding.invariant}: {finding.count}, as {', '.join(finding.examples)}" for finding in audit.findings),
-        *await invariants.leaks(world.stack.kafka),
+        *await invariants.leaks(world.stack.kafka, hunt),
         *invariants.spoken(world.stack.services, scraped.values()),
         *invariants.bounded(calls, audit.turns),
         *invariants.quiet(quiet_seconds),
@@ -188,7 +190,7 @@ async def _judged(row: Row, world: World, aids: Fleet, quiet_seconds: float) -> 
         calls_a_turn=calls / max(audit.turns, 1),
         quiet_seconds=quiet_seconds,
         stop_seconds=stop_seconds,
-        figures=world.figures,
+        figures=world.figures | {"records searched": f"{hunt.records:,}, {hunt.marked.total():,} with a canary"},
         broken=tuple(broken),
     )
 
