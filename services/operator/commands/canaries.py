@@ -32,7 +32,8 @@ def command(
     Give each tenant words of its own, in what customers write and in its playbook, and hunt them.
 
     Looked at are every request to the model, every record on every topic (keys, headers, dead letters, states), and
-    every process's log and metrics. One record in a hundred is poison, so that dead letters are written too. The row `canaries` of `holdfast chaos matrix`, at a volume of its own. Exits with 0 only if nothing was found.
+    every process's log and metrics. One record in a hundred is poison, so that dead letters are written too. It is the
+    row `canaries` of `holdfast chaos matrix`, at a volume of its own. Exits with 0 only if nothing was found.
     """
     console = Console()
     settings = read_settings(OperatorSettings, os.environ)

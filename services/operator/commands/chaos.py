@@ -46,8 +46,8 @@ def command(
     Kill processes and brokers under load and check every promise.
 
     Exits with 0 only if no run lost, doubled or reordered anything. `holdfast chaos matrix` goes through every kind of
-    fault; `holdfast chaos effects` counts what tools were made to do; `holdfast chaos canaries` hunts one tenant's words
-    with another.
+    fault; `holdfast chaos effects` counts what tools were made to do; `holdfast chaos canaries` hunts words that only
+    one tenant may see.
     """
     if context.invoked_subcommand is not None:
         return
