@@ -40,5 +40,6 @@ async def build(settings: ConversationsSettings, process: Process) -> AsyncItera
         settings=settings.stage,
         metrics=LedgerMetrics(process.registry, process.service),
         health=process.health,
+        spans=process.spans,
     )
     yield WithPlaybooks(playbooks, stage)

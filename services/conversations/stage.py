@@ -95,16 +95,16 @@ class ConversationLedger:
         step.traceparent = hop(parent, f"{key.decode()}\x1fwake\x1f{now_ms}")
         if not apply_time(step):
             return Transition(None)
-        return self._finish(step)
+        return self._finish(step, parent)
 
     def _step(self, address: Address, state: ConversationState, now_ms: int) -> Step:
         return Step(address, state.copy(), now_ms, self._playbooks, self._bounds, self._admission)
 
-    def _finish(self, step: Step) -> Transition[ConversationState]:
+    def _finish(self, step: Step, parent: str = "") -> Transition[ConversationState]:
         key = step.address.key
         outputs = tuple([Output(topic, key, value, headers) for topic, headers, value in emissions(step)])
         self._count(step)
-        return Transition(step.state, step.state.due_ms, outputs)
+        return Transition(step.state, step.state.due_ms, outputs, parent)
 
     def _count(self, step: Step) -> None:
         for note in step.notes:

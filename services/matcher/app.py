@@ -38,7 +38,14 @@ async def build(settings: MatcherSettings, process: Process) -> AsyncIterator[Ru
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),
-            TurnStage(process.service, work, inputs=[TURNS_OPENED], settings=settings.stage, metrics=metrics),
+            TurnStage(
+                process.service,
+                work,
+                inputs=[TURNS_OPENED],
+                settings=settings.stage,
+                metrics=metrics,
+                spans=process.spans,
+            ),
             inputs=[TURNS_OPENED],
             settings=settings.stage,
             metrics=metrics,

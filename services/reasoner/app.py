@@ -41,7 +41,14 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),
-            TurnStage(process.service, work, inputs=[TURNS_MATCHED], settings=settings.stage, metrics=metrics),
+            TurnStage(
+                process.service,
+                work,
+                inputs=[TURNS_MATCHED],
+                settings=settings.stage,
+                metrics=metrics,
+                spans=process.spans,
+            ),
             inputs=[TURNS_MATCHED],
             watches=[TURNS_OPENED],
             settings=settings.stage,

@@ -33,7 +33,14 @@ async def build(settings: VerifierSettings, process: Process) -> AsyncIterator[R
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),
-            TurnStage(process.service, work, inputs=[TURNS_DRAFTED], settings=settings.stage, metrics=metrics),
+            TurnStage(
+                process.service,
+                work,
+                inputs=[TURNS_DRAFTED],
+                settings=settings.stage,
+                metrics=metrics,
+                spans=process.spans,
+            ),
             inputs=[TURNS_DRAFTED],
             watches=[TURNS_OPENED],
             settings=settings.stage,

@@ -71,12 +71,14 @@ class Handler(Protocol):
 class Transition(Generic[State]):
     """
     What follows from one input: the key's new state (`None` deletes it), when the key wants to be woken (unix
-    milliseconds; `None` is never), and the records to write. All of it commits, or nothing.
+    milliseconds; `None` is never), and the records to write. All of it commits, or nothing. `traceparent` is the trace
+    context that a wake's outputs continue; a record carries its own.
     """
 
     state: State | None
     due_ms: int | None = None
     outputs: tuple[Output, ...] = ()
+    traceparent: str = ""
 
 
 class Ledger(Protocol[State]):

@@ -17,9 +17,11 @@ from shared.errors import Fatal, HoldfastError, Invalid
 from shared.events.codec import Headers
 from shared.stage.base import Ledger, Output, Record, Transition
 from shared.stage.dead_letters import without_value
+from shared.stage.hops import wrote
 from shared.stage.ports import Committed, Position
 from shared.stage.state import Change, KeyedState
 from shared.stage.timers import Timers
+from shared.telemetry.spans import Hop
 
 S = TypeVar("S")
 
@@ -67,6 +69,8 @@ class CommitGroup:
     rejected: list[str] = field(default_factory=list)
     """The reasons of the records that are dead-lettered."""
     size_bytes: int = 0
+    hops: list[Hop] = field(default_factory=list)
+    """The inputs that something is written of, where spans are wanted."""
 
 
 class Fold(Generic[S]):
@@ -75,7 +79,7 @@ class Fold(Generic[S]):
 
     *positions* is the next offset of every input topic. *reject* makes the dead letter of a record that the ledger
     called invalid, and may raise `Fatal` when there are too many. A record at *condemned* is dead-lettered whatever
-    it raises.
+    it raises. *hop* makes the beginning of an input's span, where spans are wanted; `None` stands for a wake.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Fold(Generic[S]):
         records_max: int,
         bytes_max: int,
         condemned: str | None = None,
+        hop: Callable[[Record | None], Hop] | None = None,
     ) -> None:
         self.state = state
         self.timers = timers
@@ -104,6 +109,7 @@ class Fold(Generic[S]):
         self._records_max = records_max
         self._bytes_max = bytes_max
         self._condemned = condemned
+        self._hop = hop
         self._group = CommitGroup()
         self._moved: set[str] = set()
         self._changed = False
@@ -158,6 +164,7 @@ class Fold(Generic[S]):
             applied = Applied.CHANGED if transition.state is not state or transition.outputs else Applied.UNCHANGED
             group.outputs += transition.outputs
             group.size_bytes += size_bytes
+            self._begin_hop(record, transition)
             self._accept()
         self.positions[record.topic] = record.offset + 1
         self._moved.add(record.topic)
@@ -185,6 +192,7 @@ class Fold(Generic[S]):
         self._group.outputs += transition.outputs
         self._group.size_bytes += size_bytes
         self._group.wakes += 1
+        self._begin_hop(None, transition)
         return True
 
     def seal(self) -> CommitGroup | None:
@@ -217,6 +225,14 @@ class Fold(Generic[S]):
         if transition.due_ms is not None and transition.due_ms <= due_ms:
             raise ValueError(f"the ledger left the due time at {transition.due_ms}; a wake must clear or advance it")
         return transition, size_bytes
+
+    def _begin_hop(self, record: Record | None, transition: Transition[S]) -> None:
+        if self._hop is None or not transition.outputs:
+            return
+        hop = self._hop(record)
+        hop.read = hop.read or transition.traceparent
+        hop.wrote = wrote(transition.outputs)
+        self._group.hops.append(hop)
 
     def _change(self, key: bytes, transition: Transition[S]) -> None:
         self._group.size_bytes += self.state.put(key, transition.state, transition.due_ms)

@@ -36,6 +36,7 @@ from shared.stage.base import Ledger, Output, Record
 from shared.stage.dead_letters import RejectionLimit, dead_letter
 from shared.stage.errors import OwnershipLost
 from shared.stage.fold import CommitGroup, Fold
+from shared.stage.hops import hop_of
 from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.ledger_task import LedgerTask
 from shared.stage.ports import Broker, Position, TransactionalProducer
@@ -45,6 +46,7 @@ from shared.stage.settings import StageSettings
 from shared.stage.state import KeyedState, MemoryStateStore, StateStore
 from shared.stage.tenure import Restarts, Tenure
 from shared.telemetry.health import Health
+from shared.telemetry.spans import Spans
 
 S = TypeVar("S")
 
@@ -60,7 +62,8 @@ class LedgerStage(Generic[S]):
 
     *changelog* is a compacted topic with as many partitions as the inputs. *store* makes the empty state store of a
     task. *clock* tells unix seconds; timers go by it. *random* draws the jitter of waits. The stage sets
-    `health.ready` while it is in its group, and beats as `fetch`.
+    `health.ready` while it is in its group, and beats as `fetch`. *spans* are told of each input that something was
+    written of, once that is committed.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class LedgerStage(Generic[S]):
         store: Callable[[int], StateStore] = lambda _task: MemoryStateStore(),
         clock: Callable[[], float] = time.time,
         random: Random | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self._name = name
         self._broker = broker
@@ -88,6 +92,7 @@ class LedgerStage(Generic[S]):
         self._health = health or Health()
         self._store = store
         self._clock = clock
+        self._spans = spans
         self._group = broker.group(name, self._inputs)
         self._openings = asyncio.Semaphore(settings.ledger_openings_max)
         self._tenures: dict[int, asyncio.Task[None]] = {}
@@ -292,6 +297,7 @@ class LedgerStage(Generic[S]):
             records_max=settings.ledger_group_records_max,
             bytes_max=settings.ledger_group_bytes_max,
             condemned=condemned,
+            hop=None if self._spans is None else partial(hop_of, stage=self._name),
         )
 
     def _reject(self, record: Record, error: Invalid) -> Output:
@@ -324,6 +330,9 @@ class LedgerStage(Generic[S]):
 
     def _committed(self, tenure: Tenure, group: CommitGroup, seconds: float) -> None:
         tenure.committed()
+        if self._spans is not None:
+            for hop in group.hops:
+                hop.end(self._spans)
         metrics = self._metrics
         metrics.commit_duration.observe(seconds)
         metrics.group_inputs.observe(group.records + group.wakes)

@@ -25,7 +25,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -39,9 +39,11 @@ from shared.settings import ProcessSettings, read_settings
 from shared.stage.settings import StageSettings
 from shared.telemetry import logging
 from shared.telemetry.health import Health
+from shared.telemetry.metrics import SpanMetrics
 from shared.telemetry.registry import new_registry
 from shared.telemetry.server import TelemetryServer
 from shared.telemetry.settings import TelemetrySettings
+from shared.telemetry.spans import Spans
 
 BEAT_SECONDS = 1.0
 COLLECTOR_THRESHOLDS = (50_000, 20, 50)
@@ -63,12 +65,13 @@ class StageProcessSettings(ProcessSettings):
 class Process:
     """
     What the process offers to its composition root. Whoever yields a stage passes `health` on: the stage sets it
-    ready.
+    ready. `spans` is `None` where no collector is set.
     """
 
     service: str
     registry: CollectorRegistry
     health: Health
+    spans: Spans | None = None
 
 
 class Runnable(Protocol):
@@ -112,7 +115,12 @@ def run(service: str, settings_type: type[S], build: Build[S]) -> int:
 
 
 async def _serve(service: str, settings: S, build: Build[S]) -> None:
-    process = Process(service, new_registry(service), Health(limit_seconds=settings.telemetry.liveness_limit_seconds))
+    registry, health = new_registry(service), Health(limit_seconds=settings.telemetry.liveness_limit_seconds)
+    with _spans(service, settings.telemetry, registry) as spans:
+        await _run(settings, build, Process(service, registry, health, spans))
+
+
+async def _run(settings: S, build: Build[S], process: Process) -> None:
     server = TelemetryServer(process.registry, process.health, settings.telemetry.host, settings.telemetry.port)
     stop = _stop_on_signals()
     await server.start()
@@ -125,6 +133,19 @@ async def _serve(service: str, settings: S, build: Build[S]) -> None:
         process.health.ready = False
         beating.cancel()
         await server.stop()
+
+
+def _spans(
+    service: str, settings: TelemetrySettings, registry: CollectorRegistry
+) -> AbstractContextManager[Spans | None]:
+    if not settings.otlp_url:
+        return nullcontext()
+    try:
+        # Only here: the SDK costs memory and start-up time, and is an extra that need not be installed.
+        from shared.telemetry.otlp import exporting  # noqa: PLC0415
+    except ImportError as error:
+        raise Fatal(f"HOLDFAST_TELEMETRY_OTLP_URL needs the extra `otlp` to be installed: {error}") from error
+    return exporting(service, settings, SpanMetrics(registry))
 
 
 def _spare_the_collector() -> None:

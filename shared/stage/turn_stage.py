@@ -38,10 +38,12 @@ from shared.events.envelope import Address, Envelope, derived_id
 from shared.events.topics import TOPICS, TURNS_OPENED
 from shared.events.turns import Turn, TurnDrafted, TurnMatched, TurnOpened
 from shared.stage.base import Output, Record
+from shared.stage.hops import hop_of, wrote
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
 from shared.stage.supersede import NewestTurns, Recent, Superseded
 from shared.telemetry.logging import canonical
+from shared.telemetry.spans import Spans, telling, under_way
 from shared.telemetry.trace import continued, derived
 
 _log = structlog.get_logger(__name__)
@@ -79,7 +81,7 @@ class TurnStage(Generic[In]):
     """
     A `Handler` around *work*. *stage* is the service's name; *inputs* are the topics whose events *work* processes.
 
-    *clock* tells unix seconds.
+    *clock* tells unix seconds. *spans* are told of each record's handling, and of the calls that it took.
     """
 
     def __init__(
@@ -91,12 +93,14 @@ class TurnStage(Generic[In]):
         settings: StageSettings,
         metrics: StageMetrics,
         clock: Callable[[], float] = time.time,
+        spans: Spans | None = None,
     ) -> None:
         self._stage = stage
         self._work = work
         self._inputs = {topic: TOPICS[topic].types for topic in inputs}
         self._metrics = metrics
         self._clock = clock
+        self._spans = spans
         self._newest = NewestTurns(settings.epochs_remembered_max)
         self._handled: Recent[tuple[str, int], None] = Recent(settings.turns_remembered_max)
         # A record leaves when it is acknowledged; one that never is, because its task was lost, is crowded out.
@@ -123,6 +127,14 @@ class TurnStage(Generic[In]):
             Invalid: the record cannot be read, or the work refuses it.
 
         """
+        if self._spans is None:
+            return await self._handle(record)
+        with telling(self._spans, hop_of(record, self._stage)) as hop:
+            outputs = await self._handle(record)
+            hop.wrote = wrote(outputs)
+        return outputs
+
+    async def _handle(self, record: Record) -> Sequence[Output]:
         event = cast("Envelope[In]", decode(self._inputs[record.topic], record.key, record.headers, record.value))
         turn = turn_of(event.data)
         key = Address(turn.tenant, turn.conversation).key
@@ -182,6 +194,8 @@ class TurnStage(Generic[In]):
     def _account(
         self, record: Record, event: Envelope[In], turn: Turn, result: Result, *, age: float, spent: float
     ) -> None:
+        if (hop := under_way()) is not None:
+            hop.attributes["holdfast.result"] = result.value
         self._metrics.result(result).inc()
         self._metrics.age.observe(age)
         self._metrics.duration.observe(spent)

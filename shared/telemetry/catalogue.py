@@ -85,6 +85,13 @@ PROCESS: Final = (
         "What runs here; always 1.",
         "Several versions at once outside an upgrade: a roll-out got stuck.",
     ),
+    Metric(
+        "holdfast_spans_total",
+        "counter",
+        ("result",),
+        "Spans by what became of them, where a collector is set: exported, dropped (the queue was full), failed.",
+        "`failed`: the collector is away; nothing else suffers. `dropped`: raise HOLDFAST_TELEMETRY_OTLP_QUEUE_MAX.",
+    ),
 )
 
 STAGE: Final = (

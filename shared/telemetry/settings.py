@@ -20,5 +20,16 @@ class TelemetrySettings(Section):
     liveness_limit_seconds: float = Field(
         60.0, gt=0, description="/healthz turns red when the event loop has made no progress for longer"
     )
+    otlp_url: str = Field(
+        "",
+        description="a collector's address, as in http://collector:4318, that spans go to by OTLP/HTTP; empty: none do "
+        "(needs the extra `otlp`)",
+    )
+    otlp_queue_max: int = Field(4_096, gt=0, description="spans that may wait for the collector; more are dropped")
+    otlp_batch_max: int = Field(512, gt=0, description="spans in one request to the collector")
+    otlp_wait_seconds: float = Field(1.0, gt=0, description="how long spans are gathered before they are sent")
+    otlp_timeout_seconds: float = Field(
+        5.0, gt=0, description="how long the collector may take, with all attempts; then the batch is lost"
+    )
     log_level: LogLevel = Field("info", description="`debug` may write message texts to the log; nothing above it does")
     log_format: LogFormat = Field("auto", description="`auto` is `console` on a terminal, else `json`")

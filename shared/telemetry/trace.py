@@ -35,6 +35,11 @@ class TraceContext:
         """The `traceparent` header."""
         return f"{_VERSION_KNOWN}-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
+    @property
+    def sampled(self) -> bool:
+        """Whether the trace's spans are wanted."""
+        return bool(self.flags & SAMPLED)
+
     def child(self, bits: Bits) -> "TraceContext":
         """A new span of the same trace."""
         return TraceContext(self.trace_id, _identifier(bits, _SPAN_BITS), self.flags)

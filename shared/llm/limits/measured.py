@@ -1,8 +1,9 @@
 """
-Measures every call that is really sent.
+Measures every call that is really sent, and tells it as a span where somebody wants to know.
 """
 
 import asyncio
+import time
 from typing import Final
 
 import httpx
@@ -11,7 +12,9 @@ from shared.llm.base import Completion, LanguageModel, Request
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.metrics import OTHER, LlmMetrics
 from shared.llm.settings import LlmSettings
+from shared.telemetry.spans import Call, tell, under_way
 
+CHAT: Final = "chat"
 PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -35,6 +38,7 @@ class Measured:
         """The completion of *request*."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        begun_ns, completion = time.time_ns(), None
         error_type, answered_by = OTHER, ""
         self._in_flight.inc()
         try:
@@ -51,7 +55,38 @@ class Measured:
             self._in_flight.dec()
             labels = {**self._labels, "gen_ai_response_model": answered_by, "error_type": error_type}
             self._metrics.duration.labels(**labels).observe(loop.time() - started)
+            if under_way() is not None:
+                tell(self._call(request, completion, begun_ns, answered_by, error_type))
         return completion
+
+    def _call(
+        self, request: Request, completion: Completion | None, begun_ns: int, answered_by: str, error_type: str
+    ) -> Call:
+        """A call as OpenTelemetry's GenAI conventions have it; without any of the texts."""
+        labels = self._labels
+        attributes: dict[str, str | int | float | tuple[str, ...]] = {
+            "gen_ai.operation.name": labels["gen_ai_operation_name"],
+            "gen_ai.provider.name": labels["gen_ai_provider_name"],
+            "gen_ai.request.model": labels["gen_ai_request_model"],
+            "server.address": labels["server_address"],
+            "server.port": int(labels["server_port"]),
+            "holdfast.purpose": request.purpose,
+        }
+        if labels["gen_ai_operation_name"] == CHAT:
+            attributes |= {
+                "gen_ai.request.temperature": request.temperature,
+                "gen_ai.request.max_tokens": request.output_tokens_max,
+                "gen_ai.output.type": "json",
+            }
+        if completion is not None:
+            attributes |= {
+                "gen_ai.response.model": answered_by,
+                "gen_ai.response.finish_reasons": (completion.finish,),
+                "gen_ai.usage.input_tokens": completion.usage.input_tokens,
+                "gen_ai.usage.output_tokens": completion.usage.output_tokens,
+            }
+        name = f"{labels['gen_ai_operation_name']} {labels['gen_ai_request_model']}"
+        return Call(name, begun_ns, attributes, error_type)
 
     def _count_tokens(self, completion: Completion, answered_by: str) -> None:
         counts = {"input": completion.usage.input_tokens, "output": completion.usage.output_tokens}
