@@ -14,11 +14,13 @@ from rich.console import Console
 
 from services.operator import tables
 from services.operator.adapters.stack import STAGES, Broker, Stack, StackPlan, running
-from services.operator.benchmarks import ledger, matching, pipeline, planning, scale, verification
+from services.operator.benchmarks import ledger, matching, pipeline, planning, prompts, scale, verification
 from services.operator.domain.dialogues import read_dialogues
 from services.operator.domain.workload import Message
 from services.operator.settings import OperatorSettings
 from services.operator.verification.drafts import read_domains
+from shared.llm.rehearsal.server import RehearsalServer
+from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.playbook.loading import load as load_playbook
 from shared.playbook.model import Playbook, Variant
 from shared.settings import read_settings
@@ -42,6 +44,7 @@ def everything(context: typer.Context) -> None:
         bench_inflight()
         bench_verification()
         bench_matching()
+        bench_prompts()
 
 
 @app.command("ledger")
@@ -236,6 +239,46 @@ def bench_plan(
     title = f"plan against a run, {broker}, {3 * rate:g} messages a second, model at {model_seconds:g} s"
     Console().print(tables.figures(title, ("", "predicted", "measured", f"off by (≤ {tolerance:.0%})"), rows))
     raise typer.Exit(1 if any(one.error > tolerance for one in found) else 0)
+
+
+@app.command("prompts")
+def bench_prompts(
+    broker: BrokerOption = Broker.EMBEDDED,
+    guidelines: Annotated[int, typer.Option(help="of the playbook", min=20)] = 100,
+) -> None:
+    """
+    Model calls and input tokens before verification, at ten turns of history, without tools (goal 2 calls) and with
+    three (3 calls, ≤ 9,000 tokens), and what of each prompt was sent before and may come from a provider's cache.
+
+    Exits with 1 unless all goals are reached.
+    """
+    console = Console()
+    missed = []
+    for tools in (False, True):
+        found = asyncio.run(_prompts(broker, guidelines, tools=tools))
+        title = f"prompts, {guidelines} guidelines, {prompts.TURNS - 1} turns of history, {3 if tools else 0} tools"
+        console.print(tables.figures(title, prompts.HEADER, prompts.rows(found)))
+        missed += found.missed(tools=tools)
+    console.print(f"goals missed: {'; '.join(missed)}" if missed else "all goals are reached")
+    if missed:
+        raise typer.Exit(1)
+
+
+async def _prompts(broker: Broker, guidelines: int, *, tools: bool) -> prompts.Figures:
+    settings = read_settings(OperatorSettings, os.environ)
+    heard = prompts.Heard()
+    async with RehearsalServer(RehearsalSettings(), on_question=heard.take) as server:
+        plan = StackPlan(
+            folder=Path(settings.operator.folder) / "bench",
+            tenant=TENANT,
+            playbook=prompts.playbook(load_playbook(SAMPLES / "bank.yaml").playbook, guidelines, tools=tools),
+            broker=broker,
+            model_url=server.url,
+            environ={"HOLDFAST_TELEMETRY_LOG_LEVEL": "warning"},
+            ready_seconds_max=settings.operator.ready_seconds_max,
+        )
+        async with running(plan, settings.kafka) as stack:
+            return await prompts.measure(stack, heard, prompts.ASKED, tenant=TENANT, agent="bank")
 
 
 @app.command("scale")

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -39,7 +39,8 @@ class RehearsalServer:
     """
     A server of the rehearsal model; an async context manager, or `start` and `stop`.
 
-    *rules* (default: all that `load_rules` finds) answer by schema name; port 0 takes a free one.
+    *rules* (default: all that `load_rules` finds) answer by schema name; *on_question* is told of each question;
+    port 0 takes a free one.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class RehearsalServer:
         settings: RehearsalSettings,
         *,
         rules: Mapping[str, Rule] | None = None,
+        on_question: Callable[[Question], None] = lambda _: None,
         host: str = LOOPBACK,
         port: int = 0,
     ) -> None:
         self._settings = settings
         self._rules = load_rules() if rules is None else rules
+        self._on_question = on_question
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -114,6 +117,7 @@ class RehearsalServer:
             return self._error(status)
         try:
             question = read_question(body)
+            self._on_question(question)
             reply = answer(question, body, self._rules, self._settings)
         except ValueError as error:
             return _json({"error": {"type": "invalid_request_error", "code": None, "message": str(error)}}, status=400)
