@@ -22,6 +22,7 @@ from shared.playbook.topic import PlaybookFollower
 from shared.stage.beside import Beside
 from shared.stage.concurrent import ConcurrentStage
 from shared.stage.kafka import KafkaBroker
+from shared.stage.leads import ledger_time
 from shared.stage.metrics import StageMetrics
 from shared.stage.process import Process, Runnable
 from shared.stage.turn_stage import TurnStage
@@ -34,10 +35,10 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
     playbooks = PlaybookFollower(settings.kafka, process.registry)
     async with build_model(settings.llm, llm_metrics) as model, Outgoing(settings.outgoing) as outgoing:
         runner = Runners(outgoing, settings.outgoing)
-        calling = Calling(model, runner, settings.reasoner, ToolMetrics(process.registry), time.time)
+        calling = Calling(model, runner, settings.reasoner, ToolMetrics(process.registry), ledger_time)
         metrics_of_drafts = ReasonerMetrics(process.registry)
         finder = HttpRetrievers(outgoing, settings.outgoing, metrics_of_drafts, time.time)
-        work = Reasoning(model, playbooks, settings.reasoner, metrics_of_drafts, time.time, calling, finder)
+        work = Reasoning(model, playbooks, settings.reasoner, metrics_of_drafts, ledger_time, calling, finder)
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),

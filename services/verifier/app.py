@@ -2,7 +2,6 @@
 The verifier's composition root: the only file that names concrete adapters.
 """
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +17,7 @@ from shared.playbook.topic import PlaybookFollower
 from shared.stage.beside import Beside
 from shared.stage.concurrent import ConcurrentStage
 from shared.stage.kafka import KafkaBroker
+from shared.stage.leads import ledger_time
 from shared.stage.metrics import StageMetrics
 from shared.stage.process import Process, Runnable
 from shared.stage.turn_stage import TurnStage
@@ -29,7 +29,7 @@ async def build(settings: VerifierSettings, process: Process) -> AsyncIterator[R
     metrics, llm_metrics = StageMetrics(process.registry, process.service), LlmMetrics(process.registry)
     playbooks = PlaybookFollower(settings.kafka, process.registry)
     async with build_model(settings.llm, llm_metrics) as model:
-        work = Verifying(model, playbooks, settings.verifier, VerifierMetrics(process.registry), time.time)
+        work = Verifying(model, playbooks, settings.verifier, VerifierMetrics(process.registry), ledger_time)
         stage = ConcurrentStage(
             process.service,
             KafkaBroker(settings.kafka),

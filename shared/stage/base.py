@@ -3,7 +3,7 @@ What a service implements: a handler (concurrent stage) or a ledger (ledger stag
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from shared.events.codec import Headers
@@ -13,7 +13,10 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it was read. `topic` is the plain name, without the namespace."""
+    """
+    One record as it was read. `topic` is the plain name, without the namespace. `fresh` tells that it was written
+    within a second or so before it was read; where it is false nothing is known.
+    """
 
     topic: str
     partition: int
@@ -22,6 +25,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    fresh: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from shared.stage.assignor import TaskAssignor
 from shared.stage.base import Record
 from shared.stage.errors import OwnershipLost
 from shared.stage.kafka_errors import CLIENT_ERRORS, translated
+from shared.stage.kafka_fresh import Freshness
 from shared.stage.ports import Committed, Listener, Position
 
 REBALANCE_SECONDS = 30.0
@@ -55,6 +56,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         # Fetched records count from the moment that the listener has placed a position; what aiokafka reads before is
         # from the committed offset, and may be done or under way already.
         self._placed: set[TopicPartition] = set()
+        self._freshness = Freshness()
         self._polled = 0
         self._polled_at = self._checked_at = 0.0
 
@@ -82,6 +84,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     async def stop(self) -> None:
         await self._stop_assigning()
         self._placed.clear()
+        self._freshness.forget()
         client, self._consumer = self._consumer, None
         administration, self._admin = self._admin, None
         for closing in (client and client.stop(), administration and administration.close()):
@@ -98,6 +101,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             self._assigning.result()
         try:
             async with asyncio.timeout(wait_seconds + FETCH_MARGIN_SECONDS):
+                await self._freshness.look(self._running(), self._placed, asyncio.get_running_loop().time())
                 batches = await self._running().getmany(timeout_ms=round(1000 * wait_seconds), max_records=records_max)
         except TimeoutError:
             return ()
@@ -105,8 +109,10 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             raise translated(error, f"reading as {self._name}") from error
         if not batches:
             self._check_polling()
+        now = asyncio.get_running_loop().time()
+        fresh = {tp: self._freshness.fresh(tp, now) for tp in batches}
         return [
-            Record(topic, tp.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers))
+            Record(topic, tp.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers), fresh[tp])
             for tp, messages in batches.items()
             if tp in self._placed and (topic := self._plain[tp.topic])
             for m in messages
@@ -166,6 +172,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002  aiokafka's call
         """Aiokafka's call before it joins anew; heartbeats go on until it returns."""
         self._placed.clear()
+        self._freshness.forget()
         await self._stop_assigning()
         if self._listener is not None and self._tasks:
             await self._listener.revoked(self._tasks)
@@ -174,6 +181,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         """Aiokafka's call after it joined. It sends no heartbeat until this returns, so the work goes on beside it."""
         partitions = list(assigned)
         self._placed.clear()
+        self._freshness.forget()
         if partitions:
             self._running().pause(*partitions)
         self._tasks = frozenset(partition.partition for partition in partitions)

@@ -22,7 +22,6 @@ does so at each start until the ledger is mended: the truth is never skipped in 
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -44,6 +43,7 @@ from shared.stage.restore import positions_to_read, restore
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
 from shared.stage.state import KeyedState, MemoryStateStore, StateStore
+from shared.stage.steady_clock import unix_time
 from shared.stage.tenure import Restarts, Tenure
 from shared.telemetry.health import Health
 from shared.telemetry.spans import Spans
@@ -78,7 +78,7 @@ class LedgerStage(Generic[S]):
         metrics: LedgerMetrics,
         health: Health | None = None,
         store: Callable[[int], StateStore] = lambda _task: MemoryStateStore(),
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = unix_time,
         random: Random | None = None,
         spans: Spans | None = None,
     ) -> None:

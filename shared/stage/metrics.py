@@ -73,6 +73,9 @@ class StageMetrics:
             "holdfast_last_progress_timestamp_seconds", "When progress was last committed."
         )
 
+        # How far the clock is ahead of the ledger's, as a fresh turn tells. Beyond seconds: set the clocks right.
+        self.clock_lead = self._gauge("holdfast_clock_lead_seconds", "How far the clock is ahead of the ledger's.")
+
         # Repeated inputs that cost nothing. Rises after kills and rebalances; steady: a producer repeats itself.
         self.dedupe_hits = self._counter("holdfast_dedupe_hits", "Repeated inputs recognised.")
         # Attempts put off by a passing error. Steady: a dependency is overloaded or away.

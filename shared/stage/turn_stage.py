@@ -23,7 +23,6 @@ Reasoner and verifier watch `turns.opened` (`watches=[TURNS_OPENED]`) beside the
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -39,8 +38,10 @@ from shared.events.topics import TOPICS, TURNS_OPENED
 from shared.events.turns import Turn, TurnDrafted, TurnMatched, TurnOpened
 from shared.stage.base import Output, Record
 from shared.stage.hops import hop_of, wrote
+from shared.stage.leads import Leads, assume
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
+from shared.stage.steady_clock import unix_time
 from shared.stage.supersede import NewestTurns, Recent, Superseded
 from shared.telemetry.logging import canonical
 from shared.telemetry.spans import Spans, telling, under_way
@@ -81,7 +82,9 @@ class TurnStage(Generic[In]):
     """
     A `Handler` around *work*. *stage* is the service's name; *inputs* are the topics whose events *work* processes.
 
-    *clock* tells unix seconds. *spans* are told of each record's handling, and of the calls that it took.
+    *clock* tells unix seconds. A turn's times are compared with it as far as it agrees with the ledger's, which wrote
+    them; see shared/stage/leads.py. *work* that compares them too does so with `ledger_time`. *spans* are
+    told of each record's handling, and of the calls that it took.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class TurnStage(Generic[In]):
         inputs: Sequence[str],
         settings: StageSettings,
         metrics: StageMetrics,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = unix_time,
         spans: Spans | None = None,
     ) -> None:
         self._stage = stage
@@ -100,6 +103,7 @@ class TurnStage(Generic[In]):
         self._inputs = {topic: TOPICS[topic].types for topic in inputs}
         self._metrics = metrics
         self._clock = clock
+        self._leads = Leads()
         self._spans = spans
         self._newest = NewestTurns(settings.epochs_remembered_max)
         self._handled: Recent[tuple[str, int], None] = Recent(settings.turns_remembered_max)
@@ -116,6 +120,10 @@ class TurnStage(Generic[In]):
             # As an input it is dead-lettered in its turn; where it is only watched, the stage whose input it is does
             # so.
             return
+        lead_seconds = self._clock() - head.time.timestamp()
+        self._leads.take(record.partition, lead_seconds, fresh=record.fresh)
+        if record.fresh or lead_seconds < 0:
+            self._metrics.clock_lead.set(lead_seconds)
         self._newest.observe(record.key, head.data.turn)
 
     async def handle(self, record: Record) -> Sequence[Output]:
@@ -141,9 +149,11 @@ class TurnStage(Generic[In]):
         if key != record.key:
             raise Invalid("key_mismatch", "the turn is of another conversation than the record's key")
         now = asyncio.get_running_loop().time
-        begun_at, begun = self._clock(), now()
+        lead_seconds = self._leads.of(record.partition)
+        assume(lead_seconds)
+        begun_at, begun = self._clock() - lead_seconds, now()
         with structlog.contextvars.bound_contextvars(turn=turn.id):
-            result, products = await self._attempt(key, event, turn)
+            result, products = await self._attempt(key, event, turn, begun_at)
             if len({ce_type for _, ce_type, _ in products}) < len(products):
                 raise ValueError("two products of one type would have the same id, and readers would drop the second")
             outputs = [self._output(event, turn, *product) for product in products]
@@ -158,11 +168,11 @@ class TurnStage(Generic[In]):
         if handled is not None:
             self._handled.put(handled, None)
 
-    async def _attempt(self, key: bytes, event: Envelope[In], turn: Turn) -> tuple[Result, Products]:
+    async def _attempt(self, key: bytes, event: Envelope[In], turn: Turn, now: float) -> tuple[Result, Products]:
         if (turn.id, turn.leg) in self._handled:
             self._metrics.dedupe_hits.inc()
             return Result.DUPLICATE, ()
-        remaining_seconds = turn.deadline.timestamp() - self._clock()
+        remaining_seconds = turn.deadline.timestamp() - now
         if remaining_seconds <= 0:
             return Result.EXPIRED, ()
         try:

@@ -320,3 +320,19 @@ async def test_a_client_that_stops_asking_the_broker_is_taken_for_dead(connect, 
         member.group._consumer._fetcher._fetch_task.cancel()
         with pytest.raises(OwnershipLost, match="no answer to a fetch"):
             await asyncio.wait_for(read(member, 1), 30)
+
+
+async def test_only_what_is_written_while_a_member_waits_at_the_end_is_fresh(connect, name, settings):
+    """By such records stages tell a clock that is ahead from a backlog."""
+    if settings is None:
+        pytest.skip("a broker in memory tells nothing of it")
+    broker = connect()
+    async with producing(broker) as producer:
+        await producer.send(outputs(b"1", b"2"), 0)
+        async with joined(broker, name) as member:
+            assert [record.fresh for record in await read(member, 2)] == [False, False]
+            loop = asyncio.get_running_loop()
+            until = loop.time() + 30
+            while not (records := await member.group.fetch(records_max=10, wait_seconds=0.2)) or not records[0].fresh:
+                assert loop.time() < until
+                await producer.send(outputs(b"3"), 0)

@@ -61,15 +61,14 @@ class Work:
 
 @pytest.fixture
 def make_stage(metrics, settings):
-    def make(work, **changes):
-        loop = asyncio.get_running_loop()
+    def make(work, *, clock=None, **changes):
         return TurnStage(
             "matcher",
             work,
             inputs=[TURNS_OPENED],
             settings=settings.model_copy(update=changes),
             metrics=metrics,
-            clock=loop.time,
+            clock=clock or asyncio.get_running_loop().time,
         )
 
     return make
@@ -133,6 +132,39 @@ def test_a_turn_past_its_deadline_is_dropped(virtual, make_stage, results):
         work = Work()
         assert await make_stage(work).handle(opened(deadline_seconds=0.0)) == []
         assert work.calls == 0
+        assert results("expired") == 1
+
+    virtual(scenario())
+
+
+@pytest.mark.parametrize("ahead_seconds", [600.0, -600.0])
+def test_a_clock_apart_from_the_ledger_s_neither_ends_a_turn_early_nor_late(
+    virtual, make_stage, results, registry, ahead_seconds
+):
+    async def scenario():
+        clock = asyncio.get_running_loop().time
+        stage = make_stage(Work(seconds=29.0), clock=lambda: clock() + ahead_seconds)
+        fresh = replace(opened(), fresh=True)
+        stage.observe(fresh)
+        assert len(await stage.handle(fresh)) == 1
+        late = opened(epoch=2, offset=1)
+        stage.observe(late)
+        assert await stage.handle(late) == [], "29 of its 30 seconds are over"
+        assert (results("done"), results("expired")) == (1, 1)
+        assert registry.get_sample_value("holdfast_clock_lead_seconds", {"stage": "matcher"}) == pytest.approx(
+            ahead_seconds, abs=30.0
+        )
+        assert registry.get_sample_value("holdfast_event_age_seconds_sum", {"stage": "matcher"}) == pytest.approx(29.0)
+
+    virtual(scenario())
+
+
+def test_a_backlog_is_not_taken_for_a_clock_that_is_ahead(virtual, make_stage, results):
+    async def scenario():
+        clock = asyncio.get_running_loop().time
+        stage = make_stage(Work(), clock=lambda: clock() + 600.0)
+        stage.observe(opened())
+        assert await stage.handle(opened()) == []
         assert results("expired") == 1
 
     virtual(scenario())
