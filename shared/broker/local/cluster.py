@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from shared.broker.local.artifacts import DEFAULT_CACHE, DEFAULT_VERSION, jars
-from shared.broker.local.config import client_port, controller_port, server_properties, write_config
+from shared.broker.local.config import client_port, controller_port, server_properties, tls_port, write_config
 from shared.broker.local.node import Node, State
 from shared.broker.local.ports import LOOPBACK, is_free
 from shared.errors import Fatal
@@ -55,7 +55,9 @@ class LocalKafka:
 
     *data* holds everything of the cluster (default `.holdfast/kafka` under the working directory); *cache* the jars.
     Node n listens on `port_base + 2 (n - 1)`, its controller on the port after that. Every node takes `heap_mib` of
-    heap. *overrides* are further settings of every node.
+    heap. *overrides* are further settings of every node. With *tls* every node has a listener over TLS besides, which
+    asks clients for a certificate; `certificates` tells where the node's own must lie before it starts, and one more
+    port per node, after all the others, must be free.
 
     The methods block; call them from a thread that runs no asyncio loop (`asyncio.to_thread`).
     """
@@ -70,6 +72,7 @@ class LocalKafka:
         port_base: int = DEFAULT_PORT_BASE,
         heap_mib: int = 512,
         overrides: Mapping[str, str] | None = None,
+        tls: bool = False,
     ) -> None:
         if nodes not in {1, 3}:
             raise Fatal(f"a local Apache Kafka has 1 or 3 nodes, not {nodes}")
@@ -78,6 +81,7 @@ class LocalKafka:
         self._data = data.expanduser().absolute()
         self._port_base = port_base
         self._overrides = dict(overrides or {})
+        self._tls = tls
         self._nodes = [Node(n, self._data / f"node-{n}", heap_mib=heap_mib) for n in range(1, nodes + 1)]
 
     @classmethod
@@ -95,6 +99,16 @@ class LocalKafka:
     def bootstrap_servers(self) -> str:
         """host:port of every node, for clients."""
         return ",".join(self._address(node.number) for node in self._nodes)
+
+    @property
+    def tls_servers(self) -> str:
+        """host:port of every node's listener over TLS."""
+        count = len(self._nodes)
+        return ",".join(f"{LOOPBACK}:{tls_port(self._port_base, number, nodes=count)}" for number in self.numbers)
+
+    def certificates(self, node: int) -> Path:
+        """The folder that must hold a node's `keystore.pem` (its key and certificate) and `trusted.pem`."""
+        return self._node(node).folder
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -125,6 +139,7 @@ class LocalKafka:
                     port_base=self._port_base,
                     folder=node.folder,
                     overrides=self._overrides,
+                    tls=self._tls,
                 ),
             )
             node.format(library, cluster_id)
@@ -161,6 +176,12 @@ class LocalKafka:
             )
             for node in self._nodes
         ]
+
+    def stop(self, node: int) -> None:
+        """SIGTERM a node: it hands its partitions over and leaves; SIGKILL where it does not in time."""
+        it = self._node(node)
+        it.send(signal.SIGTERM)
+        self._stop(it, STOP_SECONDS_MAX)
 
     def kill(self, node: int) -> None:
         """SIGKILL a node, as a crash of its machine would; nothing happens if it is stopped."""
@@ -210,7 +231,7 @@ class LocalKafka:
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            known = {"cluster_id": base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()}
+            known = {"cluster_id": _cluster_id()}
         if known.get("nodes", mine["nodes"]) != mine["nodes"]:
             raise Fatal(
                 f"{self._data} holds an Apache Kafka of {known['nodes']} nodes, not {mine['nodes']}; "
@@ -256,6 +277,13 @@ class LocalKafka:
             return asyncio.run(_members(client_port(self._port_base, node)))
         except (KafkaError, TimeoutError, OSError):
             return set()
+
+
+def _cluster_id() -> str:
+    """As Kafka's own: 22 characters, the first of them no dash, which its tools would take for an option's."""
+    while (drawn := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return drawn
 
 
 async def _members(port: int) -> set[int]:

@@ -44,14 +44,35 @@ def controller_port(port_base: int, node: int) -> int:
     return client_port(port_base, node) + 1
 
 
+def tls_port(port_base: int, node: int, *, nodes: int) -> int:
+    """Where clients reach the node over TLS, if it has certificates; these ports come after all the others."""
+    return client_port(port_base, nodes + 1) + node - 1
+
+
+def tls_properties(folder: Path) -> dict[str, str]:
+    """
+    A listener that asks clients for a certificate; the node's own is `keystore.pem` in its folder (key and chain), and
+    whom it trusts `trusted.pem`.
+    """
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(folder / "keystore.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(folder / "trusted.pem"),
+        "ssl.client.auth": "required",
+    }
+
+
 def server_properties(
-    node: int, *, nodes: int, port_base: int, folder: Path, overrides: Mapping[str, str]
+    node: int, *, nodes: int, port_base: int, folder: Path, overrides: Mapping[str, str], tls: bool = False
 ) -> dict[str, str]:
-    """The settings of one node of *nodes*; *overrides* come last."""
+    """The settings of one node of *nodes*, with a listener over TLS besides where *tls*; *overrides* come last."""
     replicas = min(3, nodes)
     in_sync = max(1, replicas - 1)
     voters = ",".join(f"{other}@{LOOPBACK}:{controller_port(port_base, other)}" for other in range(1, nodes + 1))
     client = f"PLAINTEXT://{LOOPBACK}:{client_port(port_base, node)}"
+    if tls:
+        client += f",SSL://{LOOPBACK}:{tls_port(port_base, node, nodes=nodes)}"
     return {
         "process.roles": "broker,controller",
         "node.id": str(node),
@@ -60,7 +81,7 @@ def server_properties(
         "advertised.listeners": client,
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT",
         "log.dirs": str(folder / "data"),
         # As in production: what is acknowledged survives the loss of one node of three.
         "default.replication.factor": str(replicas),
@@ -90,6 +111,7 @@ def server_properties(
         "log.retention.hours": "24",
         "log.segment.bytes": str(64 * 1_048_576),
         "log.retention.bytes": str(1024 * 1_048_576),
+        **(tls_properties(folder) if tls else {}),
         **overrides,
     }
 

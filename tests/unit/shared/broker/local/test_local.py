@@ -8,11 +8,12 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from shared.broker.local import LocalKafka, artifacts, free_port_base
+from shared.broker.local import LocalKafka, artifacts, cluster, free_port_base
 from shared.broker.local.config import server_properties, write_config
 from shared.broker.local.node import Node
 from shared.broker.local.ports import is_free
@@ -199,3 +200,21 @@ def test_another_number_of_nodes_than_was_laid_out_is_refused(tools, tmp_path):
     found.down(wipe=True)
     assert LocalKafka.found(tmp_path / "data") is None
     found.down()
+
+
+def test_a_listener_over_tls_asks_for_certificates_and_comes_after_all_other_ports(tmp_path):
+    properties = server_properties(2, nodes=3, port_base=21_000, folder=tmp_path, overrides={}, tls=True)
+
+    assert properties["listeners"].split(",")[1:] == ["SSL://127.0.0.1:21007", "CONTROLLER://127.0.0.1:21003"]
+    assert properties["advertised.listeners"] == "PLAINTEXT://127.0.0.1:21002,SSL://127.0.0.1:21007"
+    assert properties["ssl.client.auth"] == "required"
+    assert properties["ssl.keystore.location"] == str(tmp_path / "keystore.pem")
+    kafka = LocalKafka(nodes=3, data=tmp_path, port_base=21_000, tls=True)
+    assert kafka.tls_servers == "127.0.0.1:21006,127.0.0.1:21007,127.0.0.1:21008"
+
+
+def test_a_cluster_s_id_never_looks_like_an_option(monkeypatch):
+    drawn = iter([b"\xfb" + 15 * b"x", 16 * b"x"])
+    monkeypatch.setattr(cluster, "uuid", SimpleNamespace(uuid4=lambda: SimpleNamespace(bytes=next(drawn))))
+
+    assert cluster._cluster_id() == "eHh4eHh4eHh4eHh4eHh4eA"
