@@ -64,6 +64,10 @@ class Monkey:
         _, code = await self._replace(member, signal.SIGTERM, "rolling SIGTERM")
         return code
 
+    async def kill(self, member: Member) -> None:
+        """SIGKILL one process and start it again at once."""
+        await self._replace(member, signal.SIGKILL, "kill -9")
+
     def note(self, kind: str, victim: str) -> None:
         """Keep a fault that somebody else commits."""
         self.faults.append(Fault(kind, victim, time.time()))

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from services.operator.adapters.certificates import Certificates
 from services.operator.adapters.fleet import Fleet, Member
 from services.operator.adapters.playbooks import publish_playbook
 from shared.broker.clients import KafkaSettings
@@ -42,7 +43,9 @@ class StackPlan:
 
     `model_url` empty starts the rehearsal model with `rehearsal` as its flags. `environ` is given to every service.
     `stages` may name `observer` too, which no other needs and whose start takes seconds. `broker_settings` overrides
-    a local Apache Kafka's configuration.
+    a local Apache Kafka's configuration. `environ_of` tells what one service alone is given besides, by its name; it is
+    asked with the folder, in which it may put files, as soon as the broker runs. With `tls` a local Apache Kafka's
+    services come over TLS, each with a certificate (services/operator/adapters/certificates.py).
     """
 
     folder: Path
@@ -56,6 +59,8 @@ class StackPlan:
     model_url: str = ""
     rehearsal: Mapping[str, float] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    environ_of: Callable[[Path, str], Mapping[str, str]] = lambda _folder, _name: {}
+    tls: bool = False
     ready_seconds_max: float = 45.0
 
 
@@ -67,6 +72,7 @@ class Stack:
     services: Fleet
     aids: Fleet
     nodes: LocalKafka | None = None
+    certificates: Certificates | None = None
     model_url: str = ""
 
     def check(self) -> None:
@@ -95,18 +101,22 @@ async def running(plan: StackPlan, kafka: KafkaSettings) -> AsyncIterator[Stack]
         shutil.rmtree(plan.folder, ignore_errors=True)
         aids = Fleet(plan.folder, {})
         stack.push_async_callback(aids.stop)
-        settings, nodes = await _broker(plan, kafka, aids, stack)
+        settings, nodes, certificates = await _broker(plan, kafka, aids, stack)
         await create_topics(settings, TopicsSettings(partitions=plan.partitions))
         await publish_playbook(settings, plan.tenant, plan.playbook)
         model_url = plan.model_url or await _rehearsal(plan, aids)
-        services = Fleet(plan.folder, _environ(settings, plan, model_url))
+        environ = _environ(settings, plan, model_url)
+        if nodes is not None and certificates is not None:
+            environ |= certificates.environ(nodes.tls_servers)
+        services = Fleet(plan.folder, environ)
         stack.push_async_callback(services.stop)
-        built = Stack(settings, services, aids, nodes, model_url)
+        built = Stack(settings, services, aids, nodes, certificates, model_url)
         for number in range(1, plan.replicas + 1):
             for stage in plan.stages:
                 name = f"{stage}-{number}"
                 # A name that outlives the process spares the group a rebalance when the process is started again.
-                await services.start(name, f"services.{stage}", HOLDFAST_KAFKA_GROUP_INSTANCE_ID=name)
+                own = {"HOLDFAST_KAFKA_GROUP_INSTANCE_ID": name, **plan.environ_of(plan.folder, name)}
+                await services.start(name, f"services.{stage}", **own)
         await _ready(built, plan.ready_seconds_max)
         yield built
 
@@ -125,22 +135,29 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 async def _broker(
     plan: StackPlan, kafka: KafkaSettings, aids: Fleet, stack: AsyncExitStack
-) -> tuple[KafkaSettings, LocalKafka | None]:
+) -> tuple[KafkaSettings, LocalKafka | None, Certificates | None]:
     if plan.broker is Broker.OUTSIDE:
-        return kafka, None
+        return kafka, None, None
     if plan.broker is Broker.EMBEDDED:
         port = free_port_base()
         broker = await aids.start("broker", "shared.broker.embedded", "--port", str(port))
         await listening(broker, port, plan.ready_seconds_max)
-        return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"}), None
+        return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"}), None, None
     count = 3 if plan.broker is Broker.KAFKA3 else 1
     nodes = LocalKafka(
-        nodes=count, data=plan.folder / "kafka", port_base=free_port_base(count), overrides=plan.broker_settings
+        nodes=count,
+        data=plan.folder / "kafka",
+        port_base=free_port_base(2 * count),
+        overrides=plan.broker_settings,
+        tls=plan.tls,
     )
+    certificates = Certificates(plan.folder / "certificates") if plan.tls else None
+    if certificates is not None:
+        await asyncio.to_thread(certificates.issue, nodes)
     await aids.start("kafka-guard", "services.operator.kafka_guard", str(plan.folder / "kafka"))
     stack.push_async_callback(asyncio.to_thread, nodes.down)
     await asyncio.to_thread(nodes.up)
-    return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes
+    return kafka.model_copy(update={"bootstrap_servers": nodes.bootstrap_servers}), nodes, certificates
 
 
 async def _rehearsal(plan: StackPlan, aids: Fleet) -> str:

@@ -110,6 +110,8 @@ async def _world(row: Row, plan: MatrixPlan, kafka: KafkaSettings, proxy: ModelP
             "HOLDFAST_KAFKA_HEARTBEAT_INTERVAL_SECONDS": "0.5",
             **row.environ,
         },
+        environ_of=row.environ_of,
+        tls=row.tls,
         ready_seconds_max=plan.ready_seconds_max,
     )
     built: Stack = await stack.enter_async_context(running(brought, kafka))

@@ -4,6 +4,7 @@ Faults of the services' processes, and of what they run on.
 
 import asyncio
 import signal
+import time
 
 import psutil
 
@@ -15,6 +16,9 @@ PAUSE_SECONDS = 12.0
 """Longer than a group's session in these runs: whoever wakes is a zombie that others have replaced."""
 STORM_PAUSE_SECONDS = 2.0
 HANGING_SCRAPES = 64
+STARVED_SECONDS = 15.0
+SLICE_SECONDS = 0.2
+"""Of which a starved process runs for a tenth."""
 
 
 async def kill_workers(world: World) -> None:
@@ -65,6 +69,19 @@ async def starve_memory(world: World) -> None:
     world.figures["ended for want of memory"] = str(sum(fault.kind == FELL for fault in world.monkey.faults))
 
 
+async def starve_cpu(world: World) -> None:
+    """One process after another gets a tenth of a core, in slices, for as long as a rebalance would need to notice."""
+    while await world.wait(3.0):
+        member = _victim(world)
+        world.monkey.note("a tenth of a core", member.name)
+        until = time.monotonic() + STARVED_SECONDS
+        while time.monotonic() < until and not world.over.is_set() and member.alive:
+            member.send(signal.SIGSTOP)
+            await asyncio.sleep(0.9 * SLICE_SECONDS)
+            member.send(signal.SIGCONT)
+            await asyncio.sleep(0.1 * SLICE_SECONDS)
+
+
 async def hang_scrapes(world: World) -> None:
     """Scrapes of the metrics that are begun and never read."""
     ports = [int(m.environ["HOLDFAST_TELEMETRY_PORT"]) for m in world.stack.services.members.values()]
@@ -88,5 +105,6 @@ ROWS = (
     Row("rolling-sigterm", "every process told to stop and replaced, in turn", roll, exact=False),
     Row("rebalance-storm", "a member leaves or joins every 2 s", storm, exact=False),
     Row("memory-limit", "processes that get no more memory", starve_memory, exact=False),
+    Row("cpu-starved", "a tenth of a core for a process, 15 s each", starve_cpu, exact=False),
     Row("scrapes-hang", "scrapes that are never read", hang_scrapes),
 )

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from services.operator.adapters.monkey import Monkey
@@ -78,9 +79,10 @@ class Row:
     One fault.
 
     `disturb` acts while `load` is published and ends soon after it. `judge` looks at what is particular to the row,
-    once all is drained. `environ` goes to every service, `broker` to Apache Kafka's configuration. `exact` says that
-    the services' counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that
-    turns may pass their deadline.
+    once all is drained. `environ` goes to every service, what `environ_of` tells to one of them (see `StackPlan`),
+    `broker` to Apache Kafka's configuration; with `tls` services come over TLS. `exact` says that the services'
+    counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that turns may pass
+    their deadline.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Row:
     load: Shape = steady
     judge: Judgement = nothing
     environ: Mapping[str, str] = field(default_factory=dict)
+    environ_of: Callable[[Path, str], Mapping[str, str]] = lambda _folder, _name: {}
     broker: Mapping[str, str] = field(default_factory=dict)
+    tls: bool = False
     exact: bool = True
     expires: bool = False

@@ -113,7 +113,7 @@ def test_running_numbers_are_swapped_and_left_out():
 
     inverted = sum(b < a for held in numbers.values() for a, b in itertools.pairwise(held))
     left_out = sum(max(held) - len(held) for held in numbers.values())
-    assert inverted / PLAN.events == pytest.approx(0.05, rel=0.3)
+    assert inverted / PLAN.events == pytest.approx(0.05, rel=0.5)
     assert left_out / PLAN.events == pytest.approx(0.05, rel=0.4)
 
 
