@@ -46,7 +46,8 @@ async def fill_disk(world: World) -> None:
     if not await world.wait(5.0):
         return
     node = world.source.choice(world.nodes.numbers)
-    pid = next(status.pid for status in world.nodes.status() if status.node == node)
+    known = await asyncio.to_thread(world.nodes.status)
+    pid = next(status.pid for status in known if status.node == node)
     if pid is None:
         world.broken.append(f"node {node} was not running")
         return

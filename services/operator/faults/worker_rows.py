@@ -3,6 +3,7 @@ Faults of the services' processes, and of what they run on.
 """
 
 import asyncio
+import contextlib
 import signal
 import time
 
@@ -64,7 +65,7 @@ async def starve_memory(world: World) -> None:
         limit = process.memory_info().vms
         process.rlimit(psutil.RLIMIT_AS, (limit, psutil.RLIM_INFINITY))
         await world.wait(10.0)
-        if member.alive:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended for want of memory
             process.rlimit(psutil.RLIMIT_AS, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
     world.figures["ended for want of memory"] = str(sum(fault.kind == FELL for fault in world.monkey.faults))
 
