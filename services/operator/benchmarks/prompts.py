@@ -7,6 +7,7 @@ texts, characters / 4 for tokens: with the conversation's former turn, and with 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from os.path import commonprefix
 from typing import Final
 
@@ -104,16 +105,16 @@ def playbook(sample: Playbook, guidelines: int, *, tools: bool) -> Playbook:
 
 async def measure(stack: Stack, heard: Heard, texts: Sequence[str], *, tenant: str, agent: str) -> Figures:
     """
-    Two conversations, one after the other, in which the customer says *texts*.
+    Two conversations, one after the other: in the first the customer says *texts*, in the second their reverse.
 
     Raises:
         Fatal: a turn was not answered, so that what it was asked is not what a reply costs.
 
     """
     conversations = []
-    for name in ("first", "second"):
+    for name, said in (("first", texts), ("second", texts[::-1])):
         before = len(heard.questions)
-        lines = tuple(Line(text, float(number)) for number, text in enumerate(texts))
+        lines = tuple(Line(text, float(number)) for number, text in enumerate(said))
         exchanges = await _played(stack, Dialogue(name, (), lines), tenant, agent)
         if any(one.closed.outcome is not Outcome.ANSWERED for one in exchanges):
             raise Fatal("a turn of the bench was not answered; see the logs of the services")
@@ -125,7 +126,8 @@ async def measure(stack: Stack, heard: Heard, texts: Sequence[str], *, tenant: s
 
 def shared_share(earlier: str, later: str) -> float:
     """What of *later* a provider has seen, when it was asked *earlier* before: the share of the common beginning."""
-    return len(commonprefix([earlier, later])) / max(len(later), 1)
+    common = commonprefix([earlier, later])  # noqa: RUF071 - these are texts, and characters are meant
+    return len(common) / max(len(later), 1)
 
 
 def rows(found: Figures) -> list[tuple[str, ...]]:
@@ -143,7 +145,7 @@ def rows(found: Figures) -> list[tuple[str, ...]]:
 
 
 def _cost(stage: str, first: Sequence[str], second: Sequence[str], turns: int) -> StageCost:
-    former = [shared_share(earlier, later) for earlier, later in zip(first, first[1:], strict=False)]
+    former = [shared_share(earlier, later) for earlier, later in pairwise(first)]
     other = [shared_share(one, two) for one, two in zip(first, second, strict=False)]
     return StageCost(
         stage=stage,
