@@ -54,6 +54,17 @@ writes platform conversation.events
 reads platform conversation.responses turns.closed
 allow platform Read group platform --resource-pattern-type prefixed
 
+# A tenant that HOLDFAST_KAFKA_TENANT_TOPICS names (as the services are given it) publishes as `platform-NAME`, on a topic that
+# nobody else may write. Replies come on topics that all tenants share: let a client of yours read them and pass each on.
+IFS=', ' read -r -a tenants <<<"${HOLDFAST_KAFKA_TENANT_TOPICS:-}"
+for tenant in "${tenants[@]}"; do
+    writes "platform-$tenant" "tenant.$tenant.conversation.events"
+    reads conversations "tenant.$tenant.conversation.events"
+    reads operator "tenant.$tenant.conversation.events"
+    writes operator "tenant.$tenant.conversation.events"
+    allow keda Describe topic "tenant.$tenant.conversation.events"
+done
+
 # People: topics, playbooks, speaking to it as a customer would (`say`, `feed`), erasing, and driving dead letters again to
 # whatever a stage reads, with a receipt, in one transaction.
 if [[ -n $ns ]]; then every=("" --resource-pattern-type prefixed); else every=("*"); fi

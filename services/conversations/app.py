@@ -10,7 +10,7 @@ from services.conversations.domain.bounds import Bounds
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSettings
 from services.conversations.stage import ConversationLedger
-from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, TURNS_FINISHED
+from shared.events.topics import CONVERSATIONS_STATE, TURNS_FINISHED
 from shared.playbook.following import WithPlaybooks
 from shared.playbook.topic import PlaybookFollower
 from shared.stage.kafka import KafkaBroker
@@ -29,13 +29,14 @@ async def build(settings: ConversationsSettings, process: Process) -> AsyncItera
         Bounds.of(section.model_dump()),
         ConversationsMetrics(process.registry),
         partitions=section.partitions,
+        tenants_apart=settings.kafka.tenants_apart,
         admission=TurnBudget.of(section.model_dump(), lambda: max(1, stage.owned) / section.partitions),
     )
     stage = LedgerStage(
         process.service,
         KafkaBroker(settings.kafka),
         ledger,
-        inputs=[CONVERSATION_EVENTS, TURNS_FINISHED],
+        inputs=[*settings.kafka.events_topics, TURNS_FINISHED],
         changelog=CONVERSATIONS_STATE,
         settings=settings.stage,
         metrics=LedgerMetrics(process.registry, process.service),

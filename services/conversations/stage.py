@@ -5,6 +5,8 @@ Every input is decoded here, worked out in `domain`, and what follows is encoded
 the runtime may repeat an input, and a simulation may run it without a broker.
 """
 
+from collections.abc import Collection
+
 from aiokafka.partitioner import murmur2
 
 from services.conversations.domain.admission import Admission, Unlimited
@@ -18,13 +20,13 @@ from services.conversations.metrics import ConversationsMetrics
 from shared.errors import Invalid
 from shared.events import codec
 from shared.events.envelope import Address
-from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED
+from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED, tenant_named_by
 from shared.playbook.directory import Directory
 from shared.stage.base import Output, Record, Transition
 from shared.telemetry.trace import hop
 
-INPUTS = (CONVERSATION_EVENTS, TURNS_FINISHED)
-_TYPES = {topic: TOPICS[topic].types for topic in INPUTS}
+_TYPES = {False: TOPICS[CONVERSATION_EVENTS].types, True: TOPICS[TURNS_FINISHED].types}
+"""By whether the stages wrote the record, or a platform."""
 
 
 class ConversationLedger:
@@ -33,7 +35,8 @@ class ConversationLedger:
 
     *partitions* is the number of partitions of the topics, by which a record that was sent to the wrong one is found
     out; 0 does not look. Only a conversation that this task does not know yet is looked at: one that it knows is at
-    home here. *admission* says when a tenant's turns may open.
+    home here. *admission* says when a tenant's turns may open. Events of *tenants_apart* come on topics of their own,
+    and nothing else does.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class ConversationLedger:
         *,
         partitions: int = 0,
         admission: Admission | None = None,
+        tenants_apart: Collection[str] = (),
     ) -> None:
         self._playbooks = playbooks
         self._bounds = bounds
         self._metrics = metrics
         self._partitions = partitions
         self._admission = admission or Unlimited()
+        self._tenants_apart = frozenset(tenants_apart)
 
     def decode(self, data: bytes) -> ConversationState:
         """
@@ -70,12 +75,16 @@ class ConversationLedger:
         What follows from an event or from the stages' result.
 
         Raises:
-            Invalid: the record cannot be read (shared/events/codec.py names the reasons), is `misrouted`, its id was
-                seen with another body (`id_conflict`), or it exceeds a bound.
+            Invalid: the record cannot be read (shared/events/codec.py names the reasons), is `misrouted` or of another
+                tenant than may write there (`tenant_mismatch`), its id was seen with another body (`id_conflict`), or
+                it exceeds a bound.
 
         """
-        event = codec.decode(_TYPES[record.topic], record.key, record.headers, record.value)
+        stages = record.topic == TURNS_FINISHED
+        event = codec.decode(_TYPES[stages], record.key, record.headers, record.value)
         address = Address.from_key(record.key)
+        if self._tenants_apart and not stages:
+            self._check_tenant(address.tenant, record.topic)
         if state is None:
             self._check_home(record)
         step = self._step(address, state or ConversationState(), now_ms)
@@ -84,7 +93,7 @@ class ConversationLedger:
         if not apply_event(step, event):
             self._count(step)
             return _unchanged(state)
-        if record.topic == CONVERSATION_EVENTS:
+        if not stages:
             self._metrics.accepted[event.type].inc()
         return self._finish(step)
 
@@ -114,6 +123,16 @@ class ConversationLedger:
                 self._metrics.outcomes[effect.outcome].inc()
                 if effect.reply is not None:
                     self._metrics.latency.observe(max(0, effect.closed_ms - effect.turn.accepted_ms) / 1000)
+
+    def _check_tenant(self, tenant: str, topic: str) -> None:
+        """A tenant with a topic of its own is believed there alone: the broker knows who may write there."""
+        owner = tenant_named_by(topic)
+        if owner != (tenant if tenant in self._tenants_apart else ""):
+            place = f"{owner}'s own topic" if owner else "the shared topic"
+            raise Invalid(
+                "tenant_mismatch",
+                f"an event of {tenant} came on {place}; HOLDFAST_KAFKA_TENANT_TOPICS says where each tenant's belong",
+            )
 
     def _check_home(self, record: Record) -> None:
         if not self._partitions or record.key is None:

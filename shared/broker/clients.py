@@ -11,9 +11,12 @@ from typing import Any, Literal
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from shared.broker.lost_connections import notice_lost_connections
+from shared.errors import Invalid
+from shared.events.envelope import Address
+from shared.events.topics import CONVERSATION_EVENTS, tenant_topic
 from shared.settings import Section
 
 notice_lost_connections()
@@ -47,6 +50,11 @@ class KafkaSettings(Section):
     ssl_cafile: str = Field("", description="certificates to trust, PEM; empty trusts the system's")
     ssl_certfile: str = Field("", description="this client's certificate, PEM, where the broker asks for one")
     ssl_keyfile: str = Field("", description="its private key, PEM")
+    tenant_topics: str = Field(
+        "",
+        description="tenants, by commas, whose events come on topics of their own, `tenant.NAME.conversation.events`; "
+        "from them alone, and from nobody else there. The same in every process",
+    )
     group_instance_id: str = Field(
         "", description="static membership: a stable name of this process within its group; empty is dynamic"
     )
@@ -62,6 +70,30 @@ class KafkaSettings(Section):
     transaction_timeout_seconds: float = Field(
         15.0, gt=0, description="how long a dead owner's open transaction may hold readers back"
     )
+
+    @field_validator("tenant_topics")
+    @classmethod
+    def _names_tenants(cls, text: str) -> str:
+        for tenant in _listed(text):
+            try:
+                Address.from_key(f"{tenant}:any".encode())
+            except Invalid:
+                raise ValueError(f"{tenant!r} is no tenant: 1 to 63 of a-z 0-9 _ -") from None
+        return text
+
+    @property
+    def tenants_apart(self) -> tuple[str, ...]:
+        """The tenants that have topics of their own."""
+        return _listed(self.tenant_topics)
+
+    @property
+    def events_topics(self) -> tuple[str, ...]:
+        """Every topic that platforms publish on, without the namespace; the shared one first."""
+        return (CONVERSATION_EVENTS, *[tenant_topic(tenant) for tenant in self.tenants_apart])
+
+    def events_topic(self, tenant: str) -> str:
+        """The topic that events of *tenant* come on, without the namespace."""
+        return tenant_topic(tenant) if tenant in self.tenants_apart else CONVERSATION_EVENTS
 
 
 def consumer(settings: KafkaSettings, *, group: str | None, **overrides: Any) -> AIOKafkaConsumer:
@@ -140,6 +172,10 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
         keyfile=settings.ssl_keyfile or None,
     )
     return context
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 
 def _ms(seconds: float) -> int:

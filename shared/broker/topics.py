@@ -7,7 +7,7 @@ operator set on purpose stays as it is. Differences are told instead.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from pydantic import Field
 
 from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, admin
 from shared.errors import Fatal, Retryable
-from shared.events.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
+from shared.events.topics import CONVERSATION_EVENTS, DAY_MS, DEAD_LETTERS, TOPICS, Topic, tenant_topic
 from shared.settings import Section
 
 REPLICAS_WANTED = 3
@@ -76,9 +76,12 @@ class Plan:
 
 
 def declared(
-    settings: TopicsSettings, *, namespace: str = "", brokers: int = REPLICAS_WANTED
+    settings: TopicsSettings, *, namespace: str = "", brokers: int = REPLICAS_WANTED, tenants: Iterable[str] = ()
 ) -> tuple[TopicState, ...]:
-    """Every topic of the one table, as it should exist on a cluster of so many *brokers*."""
+    """
+    Every topic of the one table, as it should exist on a cluster of so many *brokers*; *tenants* have topics of their
+    own beside the one for events.
+    """
     factor = settings.replication_factor or min(REPLICAS_WANTED, brokers)
     return tuple(
         TopicState(
@@ -87,8 +90,12 @@ def declared(
             factor,
             _config(topic, factor),
         )
-        for topic in TOPICS.values()
+        for topic in (*TOPICS.values(), *[_of_tenant(tenant) for tenant in tenants])
     )
+
+
+def _of_tenant(tenant: str) -> Topic:
+    return replace(TOPICS[CONVERSATION_EVENTS], name=tenant_topic(tenant))
 
 
 def plan(wanted: Iterable[TopicState], found: Mapping[str, TopicState]) -> Plan:
@@ -128,7 +135,7 @@ async def found_topics(kafka: KafkaSettings) -> dict[str, TopicState]:
     """
     client = await _started(kafka)
     try:
-        return await _found(client, {f"{kafka.namespace}{name}" for name in TOPICS})
+        return await _found(client, _names(kafka))
     except KafkaError as error:
         raise Retryable(f"topics cannot be read from {kafka.bootstrap_servers}: {error!r}") from error
     finally:
@@ -150,8 +157,7 @@ async def create_topics(kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
     try:
         made = await _plan(client, kafka, settings)
         await _create(client, made.create)
-        names = {f"{kafka.namespace}{name}" for name in TOPICS}
-        await _await_leaders(client, names, kafka.request_timeout_seconds)
+        await _await_leaders(client, _names(kafka), kafka.request_timeout_seconds)
     except KafkaError as error:
         raise Retryable(f"topics cannot be created on {kafka.bootstrap_servers}: {error!r}") from error
     finally:
@@ -159,6 +165,10 @@ async def create_topics(kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
     for difference in made.differences:
         log.warning("a topic is not as declared", difference=str(difference))
     return made
+
+
+def _names(kafka: KafkaSettings) -> set[str]:
+    return {f"{kafka.namespace}{name}" for name in (*TOPICS, *kafka.events_topics)}
 
 
 def _config(topic: Topic, factor: int) -> dict[str, str]:
@@ -205,7 +215,7 @@ async def _started(kafka: KafkaSettings) -> AIOKafkaAdminClient:
 async def _plan(client: AIOKafkaAdminClient, kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
     try:
         brokers = len((await client.describe_cluster())["brokers"])
-        wanted = declared(settings, namespace=kafka.namespace, brokers=brokers)
+        wanted = declared(settings, namespace=kafka.namespace, brokers=brokers, tenants=kafka.tenants_apart)
         return plan(wanted, await _found(client, {topic.name for topic in wanted}))
     except KafkaError as error:
         raise Retryable(f"topics cannot be read from {kafka.bootstrap_servers}: {error!r}") from error

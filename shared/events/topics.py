@@ -26,6 +26,24 @@ PLAYBOOKS = "playbooks"
 DEAD_LETTERS = "dead.letters"
 
 
+_TENANT_PREFIX, _TENANT_SUFFIX = "tenant.", f".{CONVERSATION_EVENTS}"
+
+
+def tenant_topic(tenant: str) -> str:
+    """
+    Where the events of *tenant* come where it has a topic of its own: a broker's rules can keep others from writing
+    there, as they cannot from naming the tenant in a key of `conversation.events`.
+    """
+    return f"{_TENANT_PREFIX}{tenant}{_TENANT_SUFFIX}"
+
+
+def tenant_named_by(topic: str) -> str:
+    """Whose topic *topic* is; empty for one that tenants share."""
+    if topic.startswith(_TENANT_PREFIX) and topic.endswith(_TENANT_SUFFIX):
+        return topic[len(_TENANT_PREFIX) : -len(_TENANT_SUFFIX)]
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """

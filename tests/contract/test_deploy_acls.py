@@ -17,7 +17,7 @@ from services.observer.adapters.faust_app import GROUP, changelogs_of
 from services.observer.settings import ObserverSettings
 from services.operator.adapters.letters import TRANSACTIONAL_ID
 from shared.events import topics
-from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS, PLAYBOOKS, TOPICS
+from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS, PLAYBOOKS, TOPICS, tenant_topic
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("conversations", "matcher", "reasoner", "verifier")
@@ -125,6 +125,15 @@ def test_nobody_but_the_operator_and_the_observer_creates_topics_and_nobody_alte
 def test_a_namespace_stands_before_every_name():
     for who, grants in granted(HOLDFAST_KAFKA_NAMESPACE="blue.").items():
         assert all(name.startswith("blue.") for _, _, name, _ in grants), who
+
+
+def test_a_tenant_with_a_topic_of_its_own_is_the_only_platform_that_writes_there():
+    grants = granted(HOLDFAST_KAFKA_TENANT_TOPICS="acme, globex")
+    topic = tenant_topic("acme")
+    writers = {who for who, held in grants.items() if ("Write", "topic", topic, "literal") in held}
+    assert writers == {"platform-acme", "operator"}
+    assert grants["platform-acme"] == {("Write", "topic", topic, "literal")}
+    assert ("Read", "topic", topic, "literal") in grants["conversations"]
 
 
 def test_every_topic_of_the_table_is_somebodys(acls):

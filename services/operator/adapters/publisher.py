@@ -1,5 +1,5 @@
 """
-Publishing what a chat platform would: events on `conversation.events`, in CloudEvents binary mode.
+Publishing what a chat platform would: events on `conversation.events` or a tenant's own topic, as binary CloudEvents.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ from typing import Self
 from uuid import uuid4
 
 from shared.broker.clients import KafkaSettings, producer
-from shared.events import topics
 from shared.events.base import Body
 from shared.events.codec import Headers, encode, source_of
 from shared.events.conversation import Author, MessagePosted
@@ -39,7 +38,7 @@ class Publisher:
     """An open producer of platform events."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._topic = settings.namespace + topics.CONVERSATION_EVENTS
+        self._settings = settings
         self._producer = producer(settings)
 
     async def __aenter__(self) -> Self:
@@ -58,7 +57,11 @@ class Publisher:
     async def publish_raw(self, records: Sequence[tuple[bytes, Headers, bytes | None]]) -> None:
         """As `publish`, for records that are (key, headers, value) already, whatever they hold."""
         futures = [
-            await self._producer.send(self._topic, value, key=key, headers=list(headers))
+            await self._producer.send(self._topic_of(key), value, key=key, headers=list(headers))
             for key, headers, value in records
         ]
         await asyncio.gather(*futures)
+
+    def _topic_of(self, key: bytes) -> str:
+        tenant = key.partition(b":")[0].decode(errors="replace")
+        return self._settings.namespace + self._settings.events_topic(tenant)

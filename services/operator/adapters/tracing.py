@@ -35,7 +35,8 @@ async def read_trace(settings: KafkaSettings, address: Address, *, since_ms: int
     """
     trace = Trace()
     for topic in TRACED:
-        async for record in scan(settings, topic, key=address.key, since_ms=since_ms, progress=progress):
+        name = settings.events_topic(address.tenant) if topic == topics.CONVERSATION_EVENTS else topic
+        async for record in scan(settings, name, key=address.key, since_ms=since_ms, progress=progress):
             try:
                 event = decode(topics.TOPICS[topic].types, record.key, record.headers, record.value)
             except Invalid:

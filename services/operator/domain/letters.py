@@ -14,7 +14,15 @@ from functools import cached_property
 from shared.errors import Invalid
 from shared.events.codec import Headers
 from shared.events.envelope import Address
-from shared.events.topics import CONVERSATION_EVENTS, DAY_MS, TURNS_DRAFTED, TURNS_FINISHED, TURNS_MATCHED, TURNS_OPENED
+from shared.events.topics import (
+    CONVERSATION_EVENTS,
+    DAY_MS,
+    TURNS_DRAFTED,
+    TURNS_FINISHED,
+    TURNS_MATCHED,
+    TURNS_OPENED,
+    tenant_named_by,
+)
 from shared.stage.base import Record
 
 ERASURE_MEMORY_MS = 7 * DAY_MS
@@ -179,7 +187,7 @@ def refusal(letter: Letter, *, erased: Mapping[bytes, int], now_ms: int) -> str:
     """
     if letter.driven_ms:
         return "was driven again already"
-    if letter.topic not in INPUTS or letter.partition < 0:
+    if not (letter.topic in INPUTS or tenant_named_by(letter.topic)) or letter.partition < 0:
         return f"its headers name no topic and partition that a stage reads ({letter.topic or 'none'})"
     if letter.lost_value_bytes:
         return (

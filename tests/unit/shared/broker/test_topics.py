@@ -6,7 +6,7 @@ from aiokafka.admin import NewTopic
 from shared.broker.clients import KafkaSettings, admin
 from shared.broker.topics import Plan, TopicsSettings, TopicState, create_topics, declared, diff, plan
 from shared.errors import Fatal, Retryable
-from shared.events.topics import DEAD_LETTERS, PLAYBOOKS, TOPICS
+from shared.events.topics import CONVERSATION_EVENTS, DEAD_LETTERS, PLAYBOOKS, TOPICS, tenant_topic
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def test_every_topic_of_conversations_has_the_same_number_of_partitions():
     assert topics.keys() == TOPICS.keys()
     assert topics[PLAYBOOKS].partitions == 1
     assert {t.partitions for name, t in topics.items() if name != PLAYBOOKS} == {7}
+
+
+def test_tenants_apart_have_topics_like_the_one_for_events():
+    topics = {topic.name: topic for topic in declared(TopicsSettings(partitions=7), namespace="x.", tenants=("acme",))}
+    own, shared = topics[f"x.{tenant_topic('acme')}"], topics[f"x.{CONVERSATION_EVENTS}"]
+    assert (own.partitions, own.replication_factor, own.config) == (7, shared.replication_factor, shared.config)
 
 
 @pytest.mark.parametrize(
