@@ -27,8 +27,9 @@ from shared.playbook.model import Guideline
 CHANGE_SECONDS = 4.0
 REWIND_SECONDS_MAX = 30.0
 REPLAY_SECONDS_MAX = 60.0
-SLOW_SECONDS = 0.5
-PLACES = {"HOLDFAST_LLM_IN_FLIGHT_MAX": "8", "HOLDFAST_LLM_IN_FLIGHT_MIN": "8"}
+SLOW_SECONDS = 1.5
+"""As a hosted model takes."""
+PLACES = {"HOLDFAST_LLM_IN_FLIGHT_MAX": "24", "HOLDFAST_LLM_IN_FLIGHT_MIN": "24"}
 """With two processes a stage and `SLOW_SECONDS` an answer: 32 calls a second, a third of the load of 100 a second."""
 BUDGET = {
     "HOLDFAST_CONVERSATIONS_PARTITIONS": "8",
