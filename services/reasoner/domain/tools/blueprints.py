@@ -8,6 +8,7 @@ names, which hold no dot: the question's own properties do.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema, create_model
@@ -23,6 +24,8 @@ GIVEN, MISSING, INVALID = "given", "missing", "invalid"
 CHOICES_LISTED_MAX: Final = 50
 """The portable profile's bound on an enum; of longer lists code alone says what fits."""
 
+QUESTIONS_KEPT_MAX: Final = 256
+
 Decision = Literal["call", "not_now", "already_done"]
 Status = Literal["given", "missing", "invalid"]
 _TYPES: Final[Mapping[ParameterType, type]] = {
@@ -33,7 +36,16 @@ _TYPES: Final[Mapping[ParameterType, type]] = {
 
 
 def tools_question(tools: Sequence[Tool]) -> Blueprint[Queries]:
-    """The question about *tools*, whose ids differ."""
+    """
+    The question about *tools*, whose ids differ; the same object for tools that take the same, in whatever version of
+    whatever playbook: to put one together and to write its schema takes 20-30 ms.
+    """
+    asked_alike = {"description": "", "http": None, "mcp": None}
+    return _question(tuple(tool.model_copy(update=asked_alike) for tool in tools))
+
+
+@lru_cache(maxsize=QUESTIONS_KEPT_MAX)
+def _question(tools: tuple[Tool, ...]) -> Blueprint[Queries]:
     fields: dict[str, Any] = {"needs": (str, Field(alias=NEED))}
     for place, name in enumerate(overlaps(tools)):
         alike = [tool.id for tool in tools if tool.overlap == name]

@@ -13,8 +13,6 @@ from shared.playbook.active import active_guidelines
 from shared.playbook.model import Guideline, Playbook
 from shared.playbook.tools import Tool
 
-QUESTIONS_KEPT_MAX = 64
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -30,10 +28,9 @@ class Candidate:
 
 
 class Toolbox:
-    """The tools of one playbook version, which guidelines name them, and the questions about them."""
+    """The tools of one playbook version, and which guidelines name them."""
 
     def __init__(self, playbook: Playbook) -> None:
-        self._questions: dict[tuple[str, ...], Blueprint[Queries]] = {}
         self.tools: Mapping[str, Tool] = {tool.id: tool for tool in playbook.tools}
         self._guidelines = {guideline.id: guideline for guideline in playbook.guidelines}
         self._judged_anew = {
@@ -63,14 +60,8 @@ class Toolbox:
         return bool(ran & (self._judged_anew | steps))
 
     def question(self, candidates: Sequence[Candidate]) -> Blueprint[Queries]:
-        """The question about *candidates*; the same object for the same ones, as each is compiled where it is asked."""
-        tools = [candidate.tool for candidate in candidates]
-        name = tuple(tool.id for tool in tools)
-        if name not in self._questions:
-            if len(self._questions) >= QUESTIONS_KEPT_MAX:
-                self._questions.clear()
-            self._questions[name] = tools_question(tools)
-        return self._questions[name]
+        """The question about *candidates*."""
+        return tools_question([candidate.tool for candidate in candidates])
 
     def _naming(self, matching: Matching) -> Iterable[tuple[Guideline, Sequence[str]]]:
         of_steps = {instruction.id: instruction.tool for instruction in matching.instructions}

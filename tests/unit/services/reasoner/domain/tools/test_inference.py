@@ -215,3 +215,13 @@ def test_results_that_a_guideline_or_a_step_waits_for_change_the_matching(toolbo
     assert not toolbox.changes_matching(Matching(active=()), [result("rates")])
     assert toolbox.changes_matching(Matching(active=("pay.do",), instructions=(step,)), [result("rates")])
     assert not toolbox.changes_matching(Matching(active=()), [])
+
+
+def test_tools_that_take_the_same_are_asked_about_by_one_question_wherever_they_are_declared():
+    """Writing a question's schema takes 20-30 ms, and every version of a playbook declares its tools anew."""
+    said = {"id": "pay", "description": "Pay", "parameters": [{"name": "to"}], "http": {"url": "https://a.example/"}}
+    same = said | {"description": "Pays", "http": {"url": "https://b.example/"}}
+    other = said | {"parameters": [{"name": "to", "type": "integer"}]}
+    one, again, another = (tools_question([Tool.model_validate(tool)]) for tool in (said, same, other))
+    assert one is again
+    assert one is not another
