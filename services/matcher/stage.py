@@ -35,6 +35,7 @@ from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.structured import ask
 from shared.playbook.directory import Directory
 from shared.playbook.ready import Ready
+from shared.playbook.variables import with_current
 from shared.stage.leads import ledger_time
 from shared.stage.turn_stage import Products
 
@@ -97,10 +98,12 @@ class Matcher:
         if desk is None:
             marks = self._marks(opened, received_ms)
             return [(TURNS_FINISHED, "turn.finished", _playbook_unavailable(opened, marks))]
-        matching = opened.matching or await self._match(desk, opened)
-        if (again := reevaluation(desk, opened, matching)) is not None:
+        # What was told too long ago decides nothing; the stages that follow see for themselves.
+        current = with_current(opened, desk.playbook)
+        matching = current.matching or await self._match(desk, current)
+        if (again := reevaluation(desk, current, matching)) is not None:
             heard, spent = await self._hear(desk, again)
-            matching = reevaluated(desk, opened, matching, heard)
+            matching = reevaluated(desk, current, matching, heard)
             matching = matching.model_copy(update={"spent": _sum(matching.spent, spent)})
         self._metrics.candidates.observe(matching.candidates)
         self._metrics.matched.observe(len(matching.active))

@@ -121,7 +121,6 @@ class Reasoning:
             return self._failed(playbook, matched, received, f"model_{error.kind}")
 
     async def _work(self, matched: TurnMatched, playbook: Playbook, fixed: _Fixed, received: float) -> Products:
-        matched = matched.model_copy(update={"opened": with_current(matched.opened, playbook)})
         searching = asyncio.create_task(self._documents(matched, playbook))
         try:
             found = await self._tools(matched, playbook, fixed)
@@ -158,7 +157,8 @@ class Reasoning:
         if self._calling is None:
             return Ready(matched.opened.results)
         deadline = asyncio.get_running_loop().time() + self._remaining_seconds(matched.opened.turn, playbook)
-        return await self._calling.of(matched.opened, matched.matching, fixed.toolbox, deadline=deadline)
+        opened = with_current(matched.opened, playbook)
+        return await self._calling.of(opened, matched.matching, fixed.toolbox, deadline=deadline)
 
     async def _draft(self, task: Task, fixed: _Fixed, matched: TurnMatched) -> tuple[Draft, Decision]:
         turn = matched.opened.turn
