@@ -359,6 +359,8 @@ class TurnClosed(Body):
     """the fallback that was sent, by its name in the playbook"""
     outstanding: tuple[str, ...] = ()
     """ids of tool calls that were allowed, may have been executed, and have no result yet"""
+    results: tuple[ToolResult, ...] = ()
+    """of a turn that was handed off, what the calls had come to that people are to know of"""
     closed_at: datetime
     """when it ended"""
     matching: Matching | None = None

@@ -131,6 +131,11 @@ def told(calls: Iterable[Call], agent: str) -> Calls:
     )
 
 
+def settled(calls: Iterable[Call], agent: str) -> Calls:
+    """Those of *agent* with a result, which changed something or were to."""
+    return tuple(call for call in calls if call.agent == agent and call.standing == Standing.SETTLED and not call.reads)
+
+
 def outstanding(calls: Iterable[Call]) -> tuple[str, ...]:
     """The ids of those that may have been executed and have no result."""
     return tuple(call.id for call in calls if call.is_outstanding)

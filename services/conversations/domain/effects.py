@@ -61,7 +61,7 @@ class Asked(NamedTuple):
 class Closed(NamedTuple):
     """
     A turn ended, with the reply that left, if any. `finished` is the stages' record, where they came to an end before;
-    `outstanding` are the calls that were allowed and have no result.
+    `outstanding` are the calls that were allowed and have no result, `results` those with one that people take over.
     """
 
     turn: OpenTurn
@@ -73,6 +73,7 @@ class Closed(NamedTuple):
     finished: TurnFinished | None = None
     records_claim_texts: bool = False
     outstanding: tuple[str, ...] = ()
+    results: Calls = ()
 
 
 class Note(StrEnum):

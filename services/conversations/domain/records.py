@@ -85,13 +85,17 @@ def _of_calls(calls: Calls, *, anew: bool) -> dict[str, Any]:
     """
     return {
         "grants": [{"call": _call(call), "claimant": call.claimant} for call in calls if call.result is None],
-        "results": [{"call": _call(call), **call.result} for call in calls if call.result is not None],
+        "results": [_result(call) for call in calls if call.result is not None],
         "fresh": [call.id for call in calls if call.result is not None and (anew or not call.carried)],
     }
 
 
 def _call(call: Call) -> dict[str, Any]:
     return {"id": call.id, "tool": call.tool, "arguments": call.arguments}
+
+
+def _result(call: Call) -> dict[str, Any]:
+    return {"call": _call(call), **(call.result or {})}
 
 
 def _leg_marks(step: Step, paused: TurnFinished) -> list[Any]:
@@ -168,6 +172,7 @@ def _closing(step: Step, closed: Closed) -> bytes:
             "response_sha256": reply.sha256 if reply else "",
             "fallback": reply.fallback if reply else "",
             "outstanding": closed.outstanding,
+            "results": [_result(call) for call in closed.results],
             "closed_at": at(closed.closed_ms),
             "marks": _marks(closed),
         }

@@ -309,8 +309,11 @@ def _end(
     outstanding: tuple[str, ...] = (),
 ) -> None:
     state = step.state
+    results: calls.Calls = ()
     if state.calls:
         outstanding = (*outstanding, *calls.outstanding(state.calls))
+        if outcome is Outcome.HANDED_OFF:
+            results = calls.settled(state.calls, turn.agent)
     step.effects.append(
         Closed(
             turn,
@@ -322,6 +325,7 @@ def _end(
             finished,
             records_claim_texts=records_claim_texts,
             outstanding=outstanding,
+            results=results,
         )
     )
     if reply is not None:

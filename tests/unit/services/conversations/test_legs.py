@@ -184,6 +184,28 @@ class TestClaims:
         assert granted.responses[0].fallback == "hand_off"
         assert (granted.state.mode, granted.state.calls) == ("manual", ())
 
+    def test_whoever_takes_over_is_told_what_the_other_calls_had_come_to(self, w):
+        """Else people would do once more what was done: no draft names the results."""
+        pause(w, calls=[call(), call(call_id="k-2", card="2")])
+        done, unclear = came(w, call()), came(w, call(call_id="k-2", card="2"), ToolStatus.UNKNOWN)
+        pause(w, results=[done])
+        pause(w, results=[unclear])
+        assert (w.outcomes, w.closed[0].outstanding) == ([("handed_off", "tool_outcome_unknown")], ("k-2",))
+        assert w.closed[0].results == (done,)
+
+    def test_a_turn_that_is_handed_off_without_a_draft_names_what_its_calls_had_come_to(self, granted):
+        done = came(granted, call())
+        pause(granted, results=[done])
+        granted.finish(None, FinishResult.HAND_OFF, verification=None, reason="model_timeout")
+        assert granted.outcomes == [("handed_off", "model_timeout")]
+        assert granted.closed[0].results == (done,)
+        assert granted.state.calls == ()
+
+    def test_a_turn_that_is_answered_leaves_the_results_to_its_draft(self, granted):
+        pause(granted, results=[came(granted, call())])
+        granted.finish()
+        assert granted.closed[0].results == ()
+
     def test_a_status_of_a_newer_release_is_an_unknown_outcome(self, granted):
         pause(granted, results=[came(granted, call(), ToolStatus("postponed"))])
         assert granted.outcomes == [("handed_off", "tool_outcome_unknown")]
