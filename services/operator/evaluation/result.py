@@ -50,8 +50,8 @@ class Result(BaseModel):
 
     @property
     def is_right(self) -> bool:
-        """Whether the decision is exactly the expected one."""
-        return not self.failure and set(self.expected) == set(self.observed)
+        """Whether the decision is exactly the expected one and the model's: a policy's for want of one is not."""
+        return self.is_final and set(self.expected) == set(self.observed)
 
 
 def observed(scenario: Scenario, matching: Matching) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def finished(turn: Turn, *verdicts, reason=""):
     [
         ((GuidelineVerdict.PERFORMED, GuidelineVerdict.PARTLY), True, 0),
         ((GuidelineVerdict.PERFORMED, GuidelineVerdict.PERFORMED), False, 0),
-        ((GuidelineVerdict.PERFORMED, GuidelineVerdict.UNJUDGED), True, 1),
+        ((GuidelineVerdict.PERFORMED, GuidelineVerdict.UNJUDGED), False, 1),
     ],
 )
 async def test_what_the_verifier_finds_performed_is_compared(reply, verdicts, right, unknown):

@@ -81,5 +81,11 @@ def test_a_failed_play_is_wrong_even_where_nothing_was_expected(make_result):
     result = make_result(expected=(), observed=(), failure="no_answer")
     assert not result.is_right
     assert not result.is_final
-    assert not make_result(unknown=1).is_final
     assert make_result().is_final
+
+
+def test_a_decision_that_policy_made_for_want_of_verdicts_is_not_right_even_where_it_is_as_expected(make_result):
+    result = make_result(unknown=1)
+    assert result.expected == result.observed
+    assert not result.is_right
+    assert not result.is_final
