@@ -3,7 +3,7 @@ Kafka records ↔ envelopes: CloudEvents 1.0 in the Kafka binding's binary mode;
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ Headers = tuple[tuple[str, bytes], ...]
 CONTENT_TYPE = "content-type"
 ATTRIBUTE_CHARS_MAX = 512
 """The longest attribute; identifiers end up in states, logs and headers."""
+
+HEADERS_MAX = 256
+"""Of one record, foreign ones included; a dead letter that is driven again brings a dozen more each time."""
 
 _STRUCTURED = "application/cloudevents"
 _ATTRIBUTES = frozenset(
@@ -73,7 +76,7 @@ def sibling(headers: Headers, event_id: str, event_type: str) -> Headers:
 
 
 def decode(
-    types: Mapping[str, type[B]], key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None
+    types: Mapping[str, type[B]], key: bytes | None, headers: Collection[tuple[str, bytes]], value: bytes | None
 ) -> Envelope[B]:
     """
     The event that a record holds; *types* are the event types that its topic allows.
@@ -116,7 +119,9 @@ def source_of(tenant: str, service: str = "") -> str:
     return f"/tenants/{tenant}/{service}" if service else f"/tenants/{tenant}"
 
 
-def _attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+def _attributes(headers: Collection[tuple[str, bytes]]) -> dict[str, str]:
+    if len(headers) > HEADERS_MAX:
+        raise Invalid("bad_headers", f"the record has {len(headers)} headers; {HEADERS_MAX} are allowed")
     try:
         found = {
             lower: value.decode()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from shared.errors import Invalid
-from shared.events.codec import ATTRIBUTE_CHARS_MAX, decode, encode, source_of
+from shared.events.codec import ATTRIBUTE_CHARS_MAX, HEADERS_MAX, decode, encode, source_of
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Envelope
 from shared.events.topics import CONVERSATION_EVENTS, TOPICS
@@ -294,3 +294,56 @@ def test_data_that_is_nested_just_deep_enough_to_be_read_is_refused_without_a_cr
         document = json.dumps({**STRUCTURED, "data": "@"}).encode().replace(b'"@"', inner)
 
         assert structured_refusal(document) in {"bad_json", "bad_body"}, depth
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize("depth", [150, 250, 5_000, 190_000])
+def test_nesting_in_a_field_that_nobody_knows_is_bounded(opening, depth):
+    """As deep as the parser goes it is skipped; beyond, the record is refused: never a crash, whatever the depth."""
+    closing = b"]" if opening == b"[" else b"}"
+    nested = opening * depth + b"1" + closing * depth
+    value = json.dumps(BODY).encode()[:-1] + b', "newer": ' + nested + b"}"
+    if depth <= 150:
+        assert read(value=value).data.text == "Hello"
+    else:
+        assert refusal(value=value) == "bad_json"
+
+
+def test_so_many_headers_are_read_and_no_more():
+    spare = {f"x-{number}": b"" for number in range(HEADERS_MAX - len(HEADERS))}
+    assert read(headers=spare).id == "e-1"
+    assert refusal(headers=spare | {"x-more": b""}) == "bad_headers"
+
+
+def test_the_largest_record_of_headers_is_refused_and_not_looked_through():
+    """A megabyte of headers without a name."""
+    headers = [("", b"")] * 500_000
+    with pytest.raises(Invalid, match="500000 headers"):
+        decode(TYPES, KEY, headers, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("event_type", "fits", "exceeds"),
+    [
+        ("message.posted", BODY | {"customer_id": "x" * 128}, BODY | {"customer_id": "x" * 129}),
+        ("message.posted", BODY | {"customer_name": "x" * 128}, BODY | {"customer_name": "x" * 129}),
+        ("message.posted", BODY | {"agent": "a" * 64}, BODY | {"agent": "a" * 65}),
+        ("message.posted", BODY | {"sequence": 2**53 - 1}, BODY | {"sequence": 2**53}),
+        ("variable.set", {"name": "n" * 64, "value": "v" * 4_096}, {"name": "n" * 65, "value": "v"}),
+        ("variable.set", {"name": "n", "value": ""}, {"name": "n", "value": "v" * 4_097}),
+        ("conversation.mode_changed", {"mode": "auto", "reason": "r" * 512}, {"mode": "auto", "reason": "r" * 513}),
+        ("approval.given", {"approval_id": "a" * 64, "granted": True}, {"approval_id": "a" * 65, "granted": True}),
+        (
+            "approval.given",
+            {"approval_id": "a", "granted": True, "by": "b" * 128, "reason": "r" * 512},
+            {"approval_id": "a", "granted": True, "by": "b" * 129},
+        ),
+    ],
+)
+def test_what_platforms_write_is_of_bounded_length(event_type, fits, exceeds):
+    headers = {"ce_type": event_type.encode()}
+    types = TOPICS[CONVERSATION_EVENTS].types
+    decode(types, KEY, list((HEADERS | headers).items()), json.dumps(fits).encode())
+    with pytest.raises(Invalid) as refused:
+        decode(types, KEY, list((HEADERS | headers).items()), json.dumps(exceeds).encode())
+    assert refused.value.reason == "bad_body"
