@@ -29,8 +29,9 @@ def main() -> None:
 
 def _end_with(parent: int) -> None:
     # An orphan is given another parent: init, or the nearest subreaper.
+    pause = threading.Event()  # time.sleep fails where libfaketime gives the process a clock of its own
     while os.getppid() == parent:
-        time.sleep(LOOK_SECONDS)
+        pause.wait(LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(DRAIN_SECONDS_MAX)
     os._exit(EXIT_ORPHANED)

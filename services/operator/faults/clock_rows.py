@@ -17,8 +17,9 @@ TOLERANCE_MS = 6_000
 
 def apart(folder: Path, name: str) -> Mapping[str, str]:
     """
-    A clock of its own for the process *name*, by libfaketime: ten minutes ahead for the first of each service, ten
-    behind for the others, until the file says otherwise.
+    A clock of its own for the process *name*, by libfaketime, until its file says otherwise: ten minutes ahead for the
+    first of each service that works on turns, ten behind for the others. The conversations service is right, as its
+    processes take turns over from each other by their due times.
 
     Raises:
         Fatal: libfaketime is not installed.
@@ -31,7 +32,7 @@ def apart(folder: Path, name: str) -> Mapping[str, str]:
         )
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.clock"
-    file.write_text(f"{'+' if name.endswith('-1') else '-'}{APART_MINUTES}m\n", encoding="ascii")
+    file.write_text(f"{_minutes(name):+d}m\n", encoding="ascii")
     return {
         "LD_PRELOAD": str(found[0]),
         "FAKETIME_TIMESTAMP_FILE": str(file),
@@ -49,7 +50,7 @@ async def jump(world: World) -> None:
             return
         if name.endswith("-1"):
             world.monkey.note("clock set back by an hour", name)
-            (folder / f"{name}.clock").write_text(f"-{60 - APART_MINUTES}m\n", encoding="ascii")
+            (folder / f"{name}.clock").write_text(f"{_minutes(name) - 60:+d}m\n", encoding="ascii")
 
 
 async def no_time_is_negative(world: World) -> None:
@@ -65,6 +66,12 @@ async def no_time_is_negative(world: World) -> None:
         world.broken.append(f"{took} stages took less than no time for a turn")
     if taken_up:
         world.broken.append(f"{taken_up} stages took a turn up before it was opened")
+
+
+def _minutes(name: str) -> int:
+    if name.startswith("conversations"):
+        return 0
+    return APART_MINUTES if name.endswith("-1") else -APART_MINUTES
 
 
 ROWS = (

@@ -23,12 +23,14 @@ def library(tmp_path, monkeypatch):
     return path
 
 
-def test_the_first_process_of_a_service_is_ahead_and_the_others_are_behind(tmp_path, library):
+def test_the_first_worker_of_a_service_is_ahead_the_others_are_behind_and_the_ledger_is_right(tmp_path, library):
     first, second = clock_rows.apart(tmp_path, "matcher-1"), clock_rows.apart(tmp_path, "matcher-2")
 
     assert first["LD_PRELOAD"] == second["LD_PRELOAD"] == str(library)
     assert (tmp_path / "matcher-1.clock").read_text() == "+10m\n"
     assert (tmp_path / "matcher-2.clock").read_text() == "-10m\n"
+    clock_rows.apart(tmp_path, "conversations-1")
+    assert (tmp_path / "conversations-1.clock").read_text() == "+0m\n"
     assert first["FAKETIME_TIMESTAMP_FILE"] == str(tmp_path / "matcher-1.clock")
 
 
