@@ -75,7 +75,7 @@ async def ask(
     """
     The model's answer to *blueprint*, valid by its schema and by *check* (which returns a complaint, or None).
 
-    At most two calls: an answer that is no good is discarded and asked anew, hotter, and with twice the output limit if
+    At most two calls: an answer that is no good is discarded and asked anew: hotter, or with twice the output limit if
     it was cut off. *deadline* is in the event loop's clock, seconds, and covers both.
 
     Raises:
@@ -175,11 +175,11 @@ def _place(loc: tuple[int | str, ...], kind: str) -> str:
 
 
 def _resample(request: Request, kind: str) -> Request:
-    return replace(
-        request,
-        temperature=max(request.temperature, min(request.temperature + RESAMPLE_TEMPERATURE_STEP, TEMPERATURE_MAX)),
-        output_tokens_max=request.output_tokens_max * 2 if kind == "truncated" else request.output_tokens_max,
-    )
+    if kind == "truncated":
+        # What lacked is room, not another draw.
+        return replace(request, output_tokens_max=request.output_tokens_max * 2)
+    hotter = min(request.temperature + RESAMPLE_TEMPERATURE_STEP, TEMPERATURE_MAX)
+    return replace(request, temperature=max(request.temperature, hotter))
 
 
 def _count(model: LanguageModel, purpose: str, kind: str) -> None:

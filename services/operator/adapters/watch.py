@@ -15,7 +15,7 @@ from services.operator.domain.timing import hops
 from shared.broker.clients import KafkaSettings
 from shared.events import topics
 from shared.events.claims import ClaimJudged
-from shared.events.conversation import MessagePosted, ResponseSent
+from shared.events.conversation import AcknowledgementSent, MessagePosted, ResponseSent
 from shared.events.envelope import Envelope
 from shared.events.turns import TurnClosed
 
@@ -55,6 +55,8 @@ class Watch:
     """
     Reads the topics that leave Holdfast, audits them, and tells whoever waits for a message's outcome.
 
+    `acknowledged_ms` is when each turn that was acknowledged at once was (unix milliseconds), by its id.
+
     With *tenant* it looks at that tenant's records alone, so that runs on one broker do not disturb each other.
     """
 
@@ -64,6 +66,7 @@ class Watch:
     on_exchange: Callable[[Exchange], None] = lambda _: None
     auditor: Auditor = field(default_factory=Auditor)
     exchanges: dict[str, Exchange] = field(default_factory=dict)
+    acknowledged_ms: dict[str, int] = field(default_factory=dict)
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _responses: dict[str, ResponseSent] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
@@ -118,6 +121,8 @@ class Watch:
                 self._responses[sent.turn_id] = sent
                 if exchange := self.exchanges.get(sent.turn_id):
                     exchange.response = sent
+            case AcknowledgementSent() as told:
+                self.acknowledged_ms[told.turn_id] = seen.timestamp_ms
             case TurnClosed() as closed:
                 self.auditor.closing(seen.address, cast("Envelope[TurnClosed]", seen.event))
                 self._close(seen, closed)

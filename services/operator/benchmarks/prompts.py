@@ -132,7 +132,7 @@ def shared_share(earlier: str, later: str) -> float:
 
 def rows(found: Figures) -> list[tuple[str, ...]]:
     """The figures, a row a stage."""
-    return [
+    stages = [
         (
             one.stage,
             f"{one.calls:.2f}",
@@ -141,7 +141,8 @@ def rows(found: Figures) -> list[tuple[str, ...]]:
             f"{one.other_conversation:.0%}",
         )
         for one in found.stages
-    ] + [("before verification", f"{found.calls:.2f}", f"{found.tokens:,}", "", "")]
+    ]
+    return [*stages, ("before verification", f"{found.calls:.2f}", f"{found.tokens:,}", "", "")]
 
 
 def _cost(stage: str, first: Sequence[str], second: Sequence[str], turns: int) -> StageCost:

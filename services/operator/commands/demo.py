@@ -143,6 +143,15 @@ def _shown(console: Console, watch: Watch, approver: Approver, *, messages: int,
     for address, asked in approver.decided:
         console.print(f"allowed by a person: {asked.tool} {asked.arguments} for {address.conversation}")
     console.print(tables.tool_calls(exchanges))
+    said_ms = watch.acknowledged_ms
+    known = [one for one in exchanges if one.closed.turn.id in said_ms and one.posted_ms]
+    if known:
+        early = Spread.of([float(said_ms[one.closed.turn.id] - one.posted_ms) for one in known])
+        strict = sum(bool(one.closed.draft and one.closed.draft.composition == "strict") for one in known)
+        console.print(
+            f"{len(said_ms)} turns were acknowledged at once (p50 {early.p50_ms:,.0f} ms after the question); "
+            f"{strict} were answered by approved texts alone"
+        )
     whole = Spread.of([float(exchange.closed_ms - exchange.posted_ms) for exchange in exchanges])
     console.print(tables.timings(breakdown(exchange.hops() for exchange in exchanges), whole))
     report = watch.auditor.report()

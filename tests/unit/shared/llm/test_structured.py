@@ -157,6 +157,7 @@ async def test_a_truncated_answer_is_asked_anew_with_twice_the_room():
     model = ScriptedModel([said("{", "length"), GOOD])
     await asking(model, output_tokens_max=100)
     assert [request.output_tokens_max for request in model.requests] == [100, 200]
+    assert len({request.temperature for request in model.requests}) == 1, "another draw is not what it lacked"
 
 
 async def test_the_temperature_never_falls_and_rises_to_one_at_most():
