@@ -28,7 +28,7 @@ demo: $(STAMP) ## run the whole pipeline on sample conversations (BROKER=embedde
 test: $(STAMP) lint ## every check: linters, types, import contracts, all tests that fit in minutes, Apache Kafka included
 	$(BIN)/python -m pytest -m "not slow"
 
-slow: $(STAMP) ## the long tests: many kills of the observer
+slow: $(STAMP) ## the long tests: many kills of the observer, every alert beside a real Prometheus
 	$(BIN)/python -m pytest -m slow
 
 quick: $(STAMP) ## the tests that need seconds
