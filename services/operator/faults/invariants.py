@@ -6,22 +6,27 @@ The names are those of the invariants in docs/reliability.md: I1 to I3 and I5 ar
 their own, I11 is proven by the simulation, which sees every commit.
 """
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.operator.adapters.fleet import Fleet
+from services.operator.adapters.fleet import Fleet, Member
 from services.operator.faults.hunt import RecordHunt
 from services.operator.faults.hunt import words as words_of
 from services.operator.faults.post import TENANTS
 from services.operator.faults.records import raw_records
 from shared.broker.clients import KafkaSettings
+from shared.errors import Fatal
 from shared.events.topics import TOPICS
 
 CALLS_A_TURN_MAX = 4.0
 QUIET_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.2
 
 
 async def leaks(settings: KafkaSettings, hunt: RecordHunt) -> list[str]:
@@ -46,9 +51,20 @@ async def scrape(fleet: Fleet) -> dict[str, str]:
     async with httpx.AsyncClient(timeout=5.0) as client:
         for member in fleet.members.values():
             if member.alive:
-                port = member.environ["HOLDFAST_TELEMETRY_PORT"]
-                texts[member.name] = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+                texts[member.name] = await _metrics(client, member)
     return texts
+
+
+async def _metrics(client: httpx.AsyncClient, member: Member) -> str:
+    """The row may have started the process a moment ago."""
+    until = time.monotonic() + START_SECONDS_MAX
+    while True:
+        try:
+            return (await client.get(f"http://127.0.0.1:{member.environ['HOLDFAST_TELEMETRY_PORT']}/metrics")).text
+        except httpx.ConnectError:
+            if time.monotonic() > until or not member.alive:
+                raise Fatal(f"{member.name} serves no metrics; the end of its log:\n{member.log_tail()}") from None
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def conserved(scraped: dict[str, str], *, messages: int, turns: int) -> Iterator[str]:

@@ -2,11 +2,16 @@
 What the fault matrix judges beside the audit of the topics.
 """
 
+import asyncio
+import itertools
+
 import pytest
 
 from services.operator.adapters.fleet import Fleet, Member
 from services.operator.faults import invariants
 from services.operator.faults.post import canary
+from shared.broker.local import free_port_base
+from shared.errors import Fatal
 
 METRICS = """\
 # TYPE holdfast_events_accepted counter
@@ -65,3 +70,30 @@ def test_every_process_leaves_with_0_within_half_a_minute():
         "I12: verifier-1 left with exit code -9",
         "I12: the processes took 31 s to leave",
     ]
+
+
+async def test_metrics_are_waited_for_where_a_process_has_just_been_started(fleet, monkeypatch):
+    """A process that serves nothing yet is asked again; one that has ended is told of."""
+    free_port = free_port_base()
+    member = fleet.members["matcher-1"]
+    member.environ = {"HOLDFAST_TELEMETRY_PORT": str(free_port)}
+    fleet.members = {"matcher-1": member}
+    member.log.write_text("the end")
+    monkeypatch.setattr(Member, "alive", property(lambda _: next(lives)))
+
+    lives = iter([True, False])
+    with pytest.raises(Fatal, match="matcher-1 serves no metrics; the end of its log:\nthe end"):
+        await invariants.scrape(fleet)
+
+    lives = itertools.cycle([True])
+    scraping = asyncio.create_task(invariants.scrape(fleet))
+    await asyncio.sleep(0)
+    server = await asyncio.start_server(_answer, "127.0.0.1", free_port)
+    async with server:
+        assert await scraping == {"matcher-1": "up 1"}
+
+
+async def _answer(_, writer):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nup 1")
+    await writer.drain()
+    writer.close()
