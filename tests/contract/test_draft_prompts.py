@@ -101,7 +101,10 @@ def test_the_draft_is_asked_for_as_pinned(playbook, opened, generated, mode):
 
 APPROVED = (
     {"id": "abroad", "text": "Dear {{ std.customer.name }}, cash abroad costs {{ generative.fee }} each time."},
-    {"id": "home", "text": "{{ facts['transfer-international'] }} That holds for your {{ std.variables.card }} as well."},
+    {
+        "id": "home",
+        "text": "{{ facts['transfer-international'] }} That holds for your {{ std.variables.card }} as well.",
+    },
 )
 
 
@@ -166,6 +169,19 @@ def test_consecutive_turns_share_the_prompt_up_to_their_history(playbook, opened
     shared = next(n for n, (left, right) in enumerate(zip(one, two, strict=False)) if left != right)
     assert first.messages()[0] == second.messages()[0]
     assert DIALOGUE[4][1] in one[:shared]
+
+
+@pytest.mark.parametrize("composition", ["fluid", "strict"])
+def test_two_conversations_of_a_tenant_share_rules_and_catalogue(playbook, opened, composition):
+    other = Utterance(id="n-1", author=Author.CUSTOMER, text="Hello, do you sell bicycles?", at=AT)
+    unlike = opened.model_copy(
+        update={"transcript": (other,), "covers": ("n-1",), "variables": {}, "customer_name": ""}
+    )
+    book = strictly(playbook, composition)
+    _, one = drafting(book, opened)
+    _, two = drafting(book, unlike)
+    assert one.messages()[0] == two.messages()[0]
+    assert all(fact.text in one.messages()[0].content for fact in playbook.facts)
 
 
 def test_facts_of_the_blind_check_are_bounded_whatever_the_playbook_holds():
