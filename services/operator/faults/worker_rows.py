@@ -106,6 +106,6 @@ ROWS = (
     Row("rolling-sigterm", "every process told to stop and replaced, in turn", roll, exact=False),
     Row("rebalance-storm", "a member leaves or joins every 2 s", storm, exact=False),
     Row("memory-limit", "processes that get no more memory", starve_memory, exact=False),
-    Row("cpu-starved", "a tenth of a core for a process, 15 s each", starve_cpu, exact=False),
+    Row("cpu-starved", "a tenth of a core for a process, 15 s each", starve_cpu, exact=False, expires=True),
     Row("scrapes-hang", "scrapes that are never read", hang_scrapes),
 )
