@@ -57,14 +57,14 @@ def arm_scores(arms: Mapping[str, Sequence[Result]]) -> tuple[ArmScore, ...]:
 
 def arms_table(found: Sequence[ArmScore]) -> Table:
     """The comparison, a row an arm."""
-    header = ("mode", "cases", "plays", "right", f"against {found[0].arm}", "p", "calls", "in", "out")
+    header = ("mode", "cases", "plays", "right, %", f"over {found[0].arm}", "p", "calls", "in", "out")
     rows = [
         (
             one.arm,
             str(one.scenarios),
             str(one.plays),
-            _shown(one.right, "{:.1%}"),
-            "–" if one.gain is None else _shown(one.gain, "{:+.1%}"),
+            _shown(one.right, "{:.1f}"),
+            "–" if one.gain is None else _shown(one.gain, "{:+.1f}"),
             "–" if one.p_value is None else f"{one.p_value:.3g}",
             f"{one.calls:.2f}",
             f"{one.input_tokens:,.0f}",
@@ -130,4 +130,6 @@ def _p_value(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def _shown(estimate: Estimate, form: str) -> str:
-    return f"{form.format(estimate.value)}\n{form.format(estimate.low)} to {form.format(estimate.high)}"
+    """In percent, or points of it, the interval below."""
+    value, low, high = (form.format(100 * part) for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value}\n{low} … {high}"
