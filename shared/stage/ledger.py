@@ -23,7 +23,7 @@ does so at each start until the ledger is mended: the truth is never skipped in 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Generic, TypeVar
@@ -185,14 +185,13 @@ class LedgerStage(Generic[S]):
         await self._join(stop)
 
     async def _read_until(self, stop: asyncio.Event) -> None:
-        settings = self._settings
         attempt = 0
         while not stop.is_set() and self._failure is None:
             self._health.beat(BEAT)
             before = dict(self._open)
             try:
                 records = await self._group.fetch(
-                    records_max=settings.fetch_records_max, wait_seconds=settings.fetch_wait_seconds
+                    records_max=self._settings.fetch_records_max, wait_seconds=self._settings.fetch_wait_seconds
                 )
             except Retryable as error:
                 attempt += 1
@@ -386,8 +385,7 @@ class LedgerStage(Generic[S]):
         return [Position(topic, number) for topic in self._inputs]
 
 
-async def _end(jobs: Iterable[asyncio.Task[None]]) -> None:
-    jobs = list(jobs)
+async def _end(jobs: Sequence[asyncio.Task[None]]) -> None:
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
