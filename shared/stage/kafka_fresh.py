@@ -5,6 +5,7 @@ Which records were written moments before they were read.
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 FRESH_SECONDS = 1.0
 
@@ -22,17 +23,23 @@ class Freshness:
 
     async def look(self, client: AIOKafkaConsumer, partitions: Iterable[TopicPartition], now: float) -> None:
         """Note which of *partitions*, all of them assigned, were read to their end when the broker answered last."""
-        for partition in tuple(partitions):
-            if partition not in client.assignment():
-                return  # a rebalance began meanwhile
-            polled_ms = client.last_poll_timestamp(partition)
-            if polled_ms == self._polled_ms.get(partition):
-                continue  # no answer since the last look, so nothing new is known of the end
-            stable, high = client.last_stable_offset(partition), client.highwater(partition)
-            end = high if stable is None or stable < 0 else stable
-            if end is not None and await client.position(partition) >= end:
-                self._polled_ms[partition] = polled_ms
-                self._ended_at[partition] = now
+        try:
+            for partition in tuple(partitions):
+                await self._look_at(client, partition, now)
+        except IllegalStateError:
+            return  # a rebalance began meanwhile
+
+    async def _look_at(self, client: AIOKafkaConsumer, partition: TopicPartition, now: float) -> None:
+        if partition not in client.assignment():
+            return
+        polled_ms = client.last_poll_timestamp(partition)
+        if polled_ms == self._polled_ms.get(partition):
+            return  # no answer since the last look, so nothing new is known of the end
+        stable, high = client.last_stable_offset(partition), client.highwater(partition)
+        end = high if stable is None or stable < 0 else stable
+        if end is not None and await client.position(partition) >= end:
+            self._polled_ms[partition] = polled_ms
+            self._ended_at[partition] = now
 
     def fresh(self, partition: TopicPartition, now: float) -> bool:
         """Whether what *partition* gives now was written within about `FRESH_SECONDS`."""
