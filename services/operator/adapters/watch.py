@@ -68,6 +68,7 @@ class Watch:
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     acknowledged_ms: dict[str, int] = field(default_factory=dict)
     _asked: dict[str, _Asked] = field(default_factory=dict)
+    _waiting: set[str] = field(default_factory=set)
     _responses: dict[str, ResponseSent] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
 
@@ -91,7 +92,7 @@ class Watch:
     @property
     def waiting(self) -> int:
         """Messages asked about that have no outcome yet."""
-        return sum(1 for asked in self._asked.values() if not asked.done.done())
+        return len(self._waiting)
 
     def check(self) -> None:
         """Raise what ended the reading, if it has ended."""
@@ -102,6 +103,7 @@ class Watch:
         """A future of the last outcome that covers the message with id *message*."""
         done: asyncio.Future[TurnClosed] = asyncio.get_running_loop().create_future()
         self._asked[message] = _Asked(text, posted_ms, done)
+        self._waiting.add(message)
         return done
 
     async def _follow(self, started: asyncio.Event) -> None:
@@ -133,6 +135,7 @@ class Watch:
 
     def _close(self, seen: Seen, closed: TurnClosed) -> None:
         asked = [self._asked[message] for message in closed.covers if message in self._asked]
+        self._waiting.difference_update(closed.covers)
         exchange = Exchange(
             conversation=closed.turn.conversation,
             question=" ⏎ ".join(question.text for question in asked),

@@ -22,7 +22,8 @@ from shared.settings import read_settings
 
 def command(
     events: Annotated[int, typer.Option(help="customer messages, the tenants by turns", min=100)] = 100_000,
-    rate: Annotated[float, typer.Option(help="messages a second", min=0.001)] = 200.0,
+    rate: Annotated[float, typer.Option(help="messages a second at most", min=0.001)] = 500.0,
+    waiting: Annotated[int, typer.Option(help="messages without an outcome at once; paces it", min=1)] = 200,
     broker: Annotated[Broker, typer.Option(help="where the topics live")] = Broker.EMBEDDED,
     replicas: Annotated[int, typer.Option(help="processes of each stage", min=1)] = 1,
     latency: Annotated[float, typer.Option(help="seconds that the rehearsal model takes", min=0)] = 0.0,
@@ -46,6 +47,7 @@ def command(
         broker=broker,
         replicas=replicas,
         latency_seconds=latency,
+        waiting_max=waiting,
         ready_seconds_max=settings.operator.ready_seconds_max * 2,
     )
     with console.status(f"[bold]{row.name}[/]: {row.what}") as status:

@@ -35,7 +35,10 @@ SETTLE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class MatrixPlan:
-    """How every row is run: *rate* messages a second, *replicas* processes a stage, *latency_seconds* a model call."""
+    """
+    How every row is run: *rate* messages a second, *replicas* processes a stage, *latency_seconds* a model call.
+    With *waiting_max* no more is published while so many messages have no outcome; 0 publishes regardless.
+    """
 
     folder: Path
     playbook: Playbook
@@ -45,6 +48,7 @@ class MatrixPlan:
     replicas: int = 2
     latency_seconds: float = 0.1
     ready_seconds_max: float = 90.0
+    waiting_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ async def _disturbed(row: Row, plan: MatrixPlan, world: World, stack: AsyncExitS
     publisher = await stack.enter_async_context(Publisher(world.stack.kafka))
     async with asyncio.TaskGroup() as group:
         supervising = group.create_task(world.monkey.supervise())
-        publishing = group.create_task(_publish(plan.rate, row.load(plan.load), publisher, world))
+        publishing = group.create_task(_publish(plan, row.load(plan.load), publisher, world))
         publishing.add_done_callback(lambda _: world.over.set())
         disturbing = group.create_task(row.disturb(world))
         await asyncio.gather(publishing, disturbing)
@@ -134,8 +138,8 @@ async def _disturbed(row: Row, plan: MatrixPlan, world: World, stack: AsyncExitS
         supervising.cancel()
 
 
-async def _publish(rate: float, load: Iterable[Post], publisher: Publisher, world: World) -> None:
-    """As an open loop: what is slow to be answered does not slow the asking."""
+async def _publish(plan: MatrixPlan, load: Iterable[Post], publisher: Publisher, world: World) -> None:
+    """As an open loop, unless *plan* bounds it: what is slow to be answered does not slow the asking."""
     begin, batch = time.monotonic(), list[Post]()
     for slot, post in enumerate(load, start=1):
         if post.expected:
@@ -143,11 +147,16 @@ async def _publish(rate: float, load: Iterable[Post], publisher: Publisher, worl
         if post is not SILENCE:
             batch.append(post)
             world.sent.append(post)
-        ahead = slot / rate - (time.monotonic() - begin)
+        ahead = slot / plan.rate - (time.monotonic() - begin)
         if ahead > TICK_SECONDS:
             await publisher.publish_raw([(one.key, one.headers, one.value) for one in batch])
             batch.clear()
             await asyncio.sleep(ahead)
+        while 0 < plan.waiting_max <= world.watch.waiting:
+            await publisher.publish_raw([(one.key, one.headers, one.value) for one in batch])
+            batch.clear()
+            world.watch.check()
+            await asyncio.sleep(TICK_SECONDS)
     await publisher.publish_raw([(one.key, one.headers, one.value) for one in batch])
 
 
