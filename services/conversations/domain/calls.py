@@ -10,7 +10,8 @@ The calls of tools that a conversation keeps in mind: what was asked for, allowe
   Where nobody reports for `grant_seconds`, the outcome is unknown, and the next turn is handed off.
 * settled: its result is known (done, failed, refused, expired), and goes into every leg until a reply that was
   verified, the decision to stay silent, or a hand-off has had it before it. A reply that was not sent, for whatever
-  reason, told nobody.
+  reason, told nobody. A result that is told stays while another call about the same message is under way: the turn
+  that tells what became of that one answers the message once more, and is not to do again what was done.
 
 The result of a call that only reads is kept the same way, as settled, but ends with its turn: it can be read again.
 
@@ -61,6 +62,7 @@ class Call(NamedTuple):
     carried: bool = False
     reads: bool = False
     result: dict[str, Any] | None = None
+    told: bool = False
 
     @property
     def is_owed(self) -> bool:
@@ -75,6 +77,10 @@ class Call(NamedTuple):
     def is_same(self, agent: str, tool: str, arguments: dict[str, Any]) -> bool:
         """Whether it does what a call of *tool* with *arguments* would do."""
         return not self.reads and (self.agent, self.tool, self.arguments) == (agent, tool, arguments)
+
+    def concerns(self, covers: Iterable[str]) -> bool:
+        """Whether a turn about the messages *covers* has to know of it; what was told is of its own message alone."""
+        return not self.told or self.about in covers
 
     def settled(self, result: dict[str, Any], now_ms: int) -> "Call":
         """The call with its *result*, which no leg has carried yet."""
@@ -119,21 +125,32 @@ def carried(calls: Calls, agent: str) -> Calls:
     return tuple(call._replace(carried=True) if call.agent == agent and call.is_owed else call for call in calls)
 
 
-def of_leg(calls: Iterable[Call], agent: str) -> Calls:
-    """Those that a leg of *agent* carries."""
-    return tuple(call for call in calls if call.agent == agent and call.standing != Standing.ASKED)
-
-
-def told(calls: Iterable[Call], agent: str) -> Calls:
-    """*calls* once the customer, or whoever took over, has had before them what a leg of *agent* carried."""
+def of_leg(calls: Iterable[Call], agent: str, covers: Iterable[str]) -> Calls:
+    """Those that a leg of *agent* about the messages *covers* carries."""
     return tuple(
-        call for call in calls if not (call.agent == agent and call.carried and call.standing == Standing.SETTLED)
+        call for call in calls if call.agent == agent and call.standing != Standing.ASKED and call.concerns(covers)
     )
 
 
+def told(calls: Iterable[Call], agent: str, covers: Iterable[str]) -> Calls:
+    """
+    *calls* once the customer, or whoever took over, has had before them what a leg of *agent* about the messages
+    *covers* carried.
+    """
+    marked = [
+        call._replace(told=True)
+        if call.agent == agent and call.carried and call.standing == Standing.SETTLED and call.concerns(covers)
+        else call
+        for call in calls
+    ]
+    under_way = {call.about for call in marked if not call.told}
+    return tuple(call for call in marked if not call.told or (call.about in under_way and not call.reads))
+
+
 def settled(calls: Iterable[Call], agent: str) -> Calls:
-    """Those of *agent* with a result, which changed something or were to."""
-    return tuple(call for call in calls if call.agent == agent and call.standing == Standing.SETTLED and not call.reads)
+    """Those of *agent* with a result that nobody was told, which changed something or were to."""
+    mine = (call for call in calls if call.agent == agent and call.standing == Standing.SETTLED)
+    return tuple(call for call in mine if not call.reads and not call.told)
 
 
 def outstanding(calls: Iterable[Call]) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def _honour_mode(step: Step, finished: TurnFinished) -> None:
 def _tell(step: Step, turn: OpenTurn) -> None:
     """The results that the stages had before them have had their effect."""
     if step.state.calls:
-        step.state.calls = told(step.state.calls, turn.agent)
+        step.state.calls = told(step.state.calls, turn.agent, turn.covers)
 
 
 def _fail(step: Step, turn: OpenTurn, finished: TurnFinished, reason: str) -> None:

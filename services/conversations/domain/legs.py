@@ -67,7 +67,7 @@ def hand_off(step: Step, unclear: tuple[str, ...], about: Calls, finished: TurnF
         state.mode = Mode.MANUAL
         reason = ClosedBy.TOOL_OUTCOME_UNKNOWN
         close(step, Outcome.HANDED_OFF, reason, reply=reply, finished=finished, outstanding=unclear)
-        state.calls = calls.told(state.calls, turn.agent)
+        state.calls = calls.told(state.calls, turn.agent, turn.covers)
         return
     covers = unanswered(step) if state.is_pending else _about(about)
     hand_off_at_once(step, about[-1].agent, covers, outstanding=unclear)
@@ -144,7 +144,8 @@ def _with_calls(
     """The calls kept in mind with those *wanted*, and which of them a person is now to be asked about."""
     grown, asked = step.state.calls, []
     for want in wanted:
-        same = next((call for call in grown if call.is_same(turn.agent, want.tool, want.arguments)), None)
+        known = (call for call in grown if call.concerns(turn.covers))
+        same = next((call for call in known if call.is_same(turn.agent, want.tool, want.arguments)), None)
         if same is not None:
             # Asked for once more, it is this turn that waits, and its messages that the decision answers.
             again = same._replace(turn=turn.id, about=turn.covers[-1]) if same.standing == Standing.ASKED else same

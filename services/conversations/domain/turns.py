@@ -135,7 +135,7 @@ def open_leg(step: Step, turn: OpenTurn, paused: TurnFinished | None = None) -> 
     state.open = turn
     taken: calls.Calls = ()
     if state.calls:
-        taken = calls.of_leg(state.calls, turn.agent)
+        taken = calls.of_leg(state.calls, turn.agent, turn.covers)
         state.calls = calls.carried(state.calls, turn.agent)
     step.effects.append(
         Opened(

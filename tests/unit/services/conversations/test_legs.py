@@ -298,6 +298,45 @@ class TestWhatATurnLeaves:
         assert (granted.state.calls, len(granted.closed), len(granted.opened)) == ((), 1, 2)
 
 
+class TestWhatWasTold:
+    """A message may be answered again, when a decision about one of its calls comes late."""
+
+    @pytest.fixture
+    def told(self, w):
+        """A turn asked for two calls; the one without approval was made, and a newer turn has told so."""
+        pause(w, calls=[call(card="1"), call("lend", "k-2", amount=50)])
+        pause(w, results=[came(w, call(card="1"))])
+        assert w.outcomes == [("answered", "approval_requested")]
+        w.post("and?")
+        assert [result.call.id for result in w.opened[-1].results] == ["k-1"]
+        w.finish()
+        return w
+
+    def test_the_turn_of_a_late_decision_knows_what_was_done_for_its_message_already(self, told):
+        told.tell("approval.given", approval_id="k-2", granted=True)
+        opened = told.opened[-1]
+        assert [grant.call.id for grant in opened.grants] == ["k-2"]
+        assert [result.call.id for result in opened.results] == ["k-1"]
+        pause(told, results=[came(told, call("lend", "k-2", amount=50))])
+        pause(told, calls=[call(call_id="k-3", card="1")])
+        assert told.opened[-1].grants == ()
+        told.finish()
+        assert told.state.calls == ()
+
+    def test_a_turn_about_other_messages_may_do_the_same_again(self, told):
+        told.post("once more, please")
+        assert told.opened[-1].results == ()
+        pause(told, calls=[call(call_id="k-3", card="1")])
+        assert [grant.call.id for grant in told.opened[-1].grants] == ["k-3"]
+
+    def test_it_is_forgotten_with_the_decision_wherever_that_is_told(self, told):
+        told.post("once more, please")
+        told.tell("approval.given", approval_id="k-2", granted=False)
+        told.finish()
+        told.finish()
+        assert told.state.calls == ()
+
+
 class TestModes:
     def test_a_result_may_ask_for_people_once_the_turn_has_ended(self, granted):
         pause(granted, results=[came(granted, call(), mode="manual")])
