@@ -3,7 +3,7 @@ Records into tables: the agent.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import structlog
@@ -135,7 +135,7 @@ class Counting:
         return int(self._clock()) // buckets.MINUTE_SECONDS
 
 
-def _pairs(headers: Any) -> Iterable[tuple[str, bytes]]:
+def _pairs(headers: Any) -> Collection[tuple[str, bytes]]:
     return headers.items() if isinstance(headers, dict) else headers or ()
 
 
