@@ -74,11 +74,8 @@ class OtlpSpans:
 
     def _export(self) -> None:
         while batch := self._batch():
-            try:
-                done = self._exporter.export([self._readable(span) for span in batch]) is SpanExportResult.SUCCESS
-            except Exception:  # whatever the exporter meets costs its batch, never the thread
-                log.exception("a batch of spans could not be exported")
-                done = False
+            # The exporter raises nothing: what it cannot encode or send it reports as a failure.
+            done = self._exporter.export([self._readable(span) for span in batch]) is SpanExportResult.SUCCESS
             (self._metrics.exported if done else self._metrics.failed).inc(len(batch))
             if done is self._away:
                 self._away = not done
