@@ -11,7 +11,6 @@ BROAD = {"Exception", "BaseException"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 SWALLOWING = {
-    "shared/telemetry/otlp.py": "whatever the exporter meets costs a batch of spans, which is counted, never the thread",
     "shared/stage/committer.py": "progress that was not committed is put back, whatever was in the way",
     "shared/stage/workers.py": "a bug in a handler costs its task, not the process",
     "shared/stage/fold.py": "a bug in a ledger costs the input, not the process",
