@@ -246,7 +246,7 @@ async def backlog(_: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def dies(scene: Scene) -> AsyncIterator[None]:
-    """The only verifier is killed."""
+    """The only verifier is killed, and stays away."""
     scene.stack.services.members["verifier-1"].send(signal.SIGKILL)
     yield
 
@@ -270,9 +270,9 @@ STEPS: tuple[dict[Fault, set[str]], ...] = (
         }
     },
     {away: {"HoldfastModelFails", "HoldfastCircuitOpen", "HoldfastWithoutMeaning"}},
-    {hangs: {"HoldfastSaturated", "HoldfastStageReadsNothing", "HoldfastHeartbeatLost", "HoldfastStuck"}},
+    {dies: {"HoldfastProcessDown", "HoldfastStageDown", "HoldfastHeartbeatLost"}},
+    {hangs: {"HoldfastSaturated", "HoldfastStageReadsNothing", "HoldfastStuck"}},
     {backlog: {"HoldfastEventsOld"}},
-    {dies: {"HoldfastProcessDown", "HoldfastStageDown"}},
 )
 """Faults that are at work at once, and what each of them awakes; one step after the other."""
 PROVOKED = set().union(*(alerts for step in STEPS for alerts in step.values()))
