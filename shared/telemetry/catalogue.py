@@ -157,8 +157,8 @@ STAGE: Final = (
         ("stage",),
         "How far this process's clock is ahead of the conversations service's, as the last turn tells that was read as "
         "soon as it was written; up to a second is the way between them, less than nought is behind.",
-        "Beyond 5 s either way the stage corrects for it; set the clocks right (NTP), the conversations service's first: "
-        "deadlines go by it.",
+        "Beyond 5 s either way the stage corrects for it; set the clocks right (NTP), the conversations service's "
+        "first: deadlines go by it.",
     ),
     Metric(
         "holdfast_key_queue_depth",
@@ -343,8 +343,8 @@ CONVERSATIONS: Final = (
         ("note",),
         "Remarkable events. `duplicate`, `stale_result`: repetitions after a crash, harmless.",
         "`sequence_gap`, `out_of_order`: the platform loses or reorders. `unverified_result`, `record_trimmed`: a "
-        "stage breaks its contract; look at turns.closed. `held_by_budget`, `over_budget`: a tenant asks for more turns "
-        "than HOLDFAST_CONVERSATIONS_TENANT_TURNS_PER_MINUTE; these wait, those are refused.",
+        "stage breaks its contract; look at turns.closed. `held_by_budget`, `over_budget`: a tenant asks for more "
+        "turns than HOLDFAST_CONVERSATIONS_TENANT_TURNS_PER_MINUTE; these wait, those are refused.",
     ),
     Metric(
         "holdfast_response_latency_seconds",
