@@ -33,6 +33,7 @@ class Piece:
     turns: int
     processes: int
     virtual_seconds: float
+    effects: int
     profiles: Counter[str]
     failed: tuple[int, tuple[str, ...]] | None
 
@@ -74,15 +75,16 @@ def replay(seed: int) -> int:
 def search(first: int, seeds: int, jobs: int) -> int:
     """Run *seeds* seeds from *first* on in *jobs* processes, and stop at the first that breaks an invariant."""
     begun = told_at = time.monotonic()
-    done = Piece(0, 0, 0, 0.0, Counter(), None)
+    done = Piece(0, 0, 0, 0.0, 0, Counter(), None)
     for piece in _pieces(first, seeds, jobs):
         done = _sum(done, piece)
         if piece.failed is not None or time.monotonic() - told_at >= PROGRESS_SECONDS or done.seeds >= seeds:
             told_at = time.monotonic()
             rate = done.seeds / (told_at - begun)
             print(
-                f"{done.seeds:,} of {seeds:,} seeds, {rate:.1f} a second: {done.turns:,} turns, {done.processes:,} "
-                f"processes, {done.virtual_seconds / 3_600:,.1f} h of virtual time, {_counts(done.profiles)}",
+                f"{done.seeds:,} of {seeds:,} seeds, {rate:.1f} a second: {done.turns:,} turns, {done.effects:,} "
+                f"effects of tools, {done.processes:,} processes, {done.virtual_seconds / 3_600:,.1f} h of virtual "
+                f"time, {_counts(done.profiles)}",
                 flush=True,
             )
         if piece.failed is not None:
@@ -96,12 +98,14 @@ def search(first: int, seeds: int, jobs: int) -> int:
 
 def run_piece(first: int, seeds: int) -> Piece:
     """Run *seeds* seeds from *first* on, as far as the first that breaks an invariant."""
-    done = Piece(0, 0, 0, 0.0, Counter(), None)
+    done = Piece(0, 0, 0, 0.0, 0, Counter(), None)
     for seed in range(first, first + seeds):
         result = simulate(seed)
         failed = (seed, tuple(map(str, result.violations))) if result.violations else None
         profiles = Counter({result.plan.weather.profile: 1})
-        done = _sum(done, Piece(1, result.turns, result.processes, result.virtual_seconds, profiles, failed))
+        done = _sum(
+            done, Piece(1, result.turns, result.processes, result.virtual_seconds, result.effects, profiles, failed)
+        )
         if failed is not None:
             break
     return done
@@ -129,6 +133,7 @@ def _sum(one: Piece, other: Piece) -> Piece:
         one.turns + other.turns,
         one.processes + other.processes,
         one.virtual_seconds + other.virtual_seconds,
+        one.effects + other.effects,
         one.profiles + other.profiles,
         one.failed or other.failed,
     )

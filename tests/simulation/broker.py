@@ -67,6 +67,7 @@ class SimulatedBroker(MemoryBroker):
         self.weather = weather
         self.trace = trace
         self.watcher = watcher
+        self.listeners: list[Callable[[Record], None]] = []
         self._open = asyncio.Event()
         self._open.set()
 
@@ -88,6 +89,8 @@ class SimulatedBroker(MemoryBroker):
         record = self._logs[Position(output.topic, partition)].records[-1]
         self.trace.note("append", f"{_place(record)} {_shown(record)}")
         self.watcher.appended(record, PROCESS.get())
+        for listener in self.listeners:
+            listener(record)
         return offset
 
     def commit(self, group: str, progress: Mapping[Position, Committed]) -> None:

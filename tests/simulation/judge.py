@@ -16,13 +16,15 @@ from shared.events import topics
 from shared.events.codec import decode
 from shared.events.conversation import ResponseOrigin
 from shared.events.envelope import Address, Envelope
-from shared.events.turns import Outcome
+from shared.events.turns import ClosedBy, Outcome
 from shared.stage.base import Record
 from tests.simulation.playbooks import AGENT, Press
 from tests.simulation.watcher import STAGE_INPUT, Violation, origin
 
 FORGED = "forged words"
 LEDGER_INPUTS = (topics.CONVERSATION_EVENTS, topics.TURNS_FINISHED)
+FOLLOWING_HAND_OFFS = frozenset({ClosedBy.MANUAL_MODE, ClosedBy.TOOL_OUTCOME_UNKNOWN})
+"""Reasons of turns that end as they begin, because people have what became of a call, or are to look after it."""
 RETRIES_EXHAUSTED = b"retries_exhausted"
 
 
@@ -48,11 +50,13 @@ def judge(records: dict[str, Sequence[Record]], expected: Expected, press: Press
         for topic, them in records.items()
         if topic in (topics.CONVERSATION_RESPONSES, topics.TURNS_CLOSED, topics.CLAIMS_JUDGED)
     }
+    sent = [(record, event) for record, event in events[topics.CONVERSATION_RESPONSES] if event.type == "response.sent"]
+    events[topics.CONVERSATION_RESPONSES] = sent
     found = _audit(records, events, expected)
-    found += _outcomes(events[topics.TURNS_CLOSED], expected)
+    found += _outcomes(events[topics.TURNS_CLOSED], _followings(records[topics.TURNS_OPENED]), expected)
     found += _openings(records[topics.TURNS_OPENED], events[topics.TURNS_CLOSED])
-    found += _texts(events[topics.CONVERSATION_RESPONSES], records[topics.TURNS_FINISHED], press)
-    found += _erasures(records, events[topics.CONVERSATION_RESPONSES], expected)
+    found += _texts(sent, records[topics.TURNS_FINISHED], press)
+    found += _erasures(records, sent, expected)
     found += _letters(records[topics.DEAD_LETTERS], expected)
     if once:
         found += _repetitions(records)
@@ -91,16 +95,30 @@ def _audit(records: dict[str, Sequence[Record]], events: dict[str, _Events], exp
     return [Violation(_AUDITED[f.invariant], f"{f.invariant}: {f.examples}") for f in auditor.report().findings]
 
 
-def _outcomes(closings: _Events, expected: Expected) -> list[Violation]:
-    """A message has one outcome that is final (I1); the epochs of a conversation have no gap (I2)."""
+def _followings(opened: Sequence[Record]) -> set[str]:
+    """The turns that began with something owed: what was allowed, or what came of it."""
+    bodies = [_decoded(record).data for record in opened if _source(record).endswith(b"/conversations")]
+    return {body.turn.id for body in bodies if body.turn.leg == 1 and (body.grants or body.results)}
+
+
+def _outcomes(closings: _Events, followings: set[str], expected: Expected) -> list[Violation]:
+    """
+    A message has one outcome that is final, but for the turns that tell it what became of a call later on (I1); the
+    epochs of a conversation have no gap (I2).
+    """
     final: Counter[str] = Counter()
+    again: set[str] = set()
     epochs: defaultdict[Address, list[int]] = defaultdict(list)
     for record, event in closings:
         closed = event.data
         address = Address.from_key(record.key)
         epochs[address].append(closed.turn.epoch)
-        if closed.outcome is not Outcome.SUPERSEDED and not (address in expected.erased and closed.reason == "erased"):
-            final.update(closed.covers)
+        if closed.turn.id in followings or closed.reason in FOLLOWING_HAND_OFFS:
+            again |= {message for message in closed.covers if final[message]}
+        if closed.outcome is Outcome.SUPERSEDED or (address in expected.erased and closed.reason == "erased"):
+            continue
+        final.update(message for message in closed.covers if message not in again)
+        again.difference_update(closed.covers)
     found = [
         Violation("I1", f"message {name} has {final[name]} final outcomes")
         for name, address in expected.messages.items()
@@ -117,9 +135,16 @@ def _outcomes(closings: _Events, expected: Expected) -> list[Violation]:
 def _openings(opened: Sequence[Record], closings: _Events) -> list[Violation]:
     """Every turn that the stages were given has ended (I1), and was given to them once."""
     closed = {event.data.turn.id for _, event in closings}
-    given = Counter(_decoded(record).data.turn.id for record in opened if _source(record).endswith(b"/conversations"))
-    found = [Violation("I1", f"turn {turn} was opened and never closed") for turn in given if turn not in closed]
-    return found + [Violation("I1", f"turn {turn} was opened {n} times") for turn, n in given.items() if n > 1]
+    given: Counter[tuple[str, int]] = Counter()
+    for record in opened:
+        if _source(record).endswith(b"/conversations"):
+            turn = _decoded(record).data.turn
+            given[turn.id, turn.leg] += 1
+    found = [Violation("I1", f"turn {turn} was opened and never closed") for turn, _ in given if turn not in closed]
+    twice = [(turn, leg, n) for (turn, leg), n in given.items() if n > 1]
+    found += [Violation("I1", f"leg {leg} of turn {turn} was opened {n} times") for turn, leg, n in twice]
+    skipped = [(turn, leg) for turn, leg in given if leg > 1 and (turn, leg - 1) not in given]
+    return found + [Violation("I1", f"leg {leg} of turn {turn} follows on none") for turn, leg in skipped]
 
 
 def _texts(responses: _Events, finished: Sequence[Record], press: Press) -> list[Violation]:
@@ -150,7 +175,7 @@ def _erasures(records: dict[str, Sequence[Record]], responses: _Events, expected
     found = [
         Violation("I4", f"the state of the erased {address} still holds words of it")
         for address in expected.erased
-        if b'"author"' in last.get(address.key, b"") or b'"variables"' in last.get(address.key, b"")
+        if any(word in last.get(address.key, b"") for word in (b'"author"', b'"variables"', b'"calls"'))
     ]
     erased_epochs: dict[bytes | None, int] = {}
     for record in records[topics.TURNS_CLOSED]:

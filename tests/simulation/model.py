@@ -3,11 +3,13 @@ The language model of the simulation: the rehearsal model's rules, asked in proc
 """
 
 import asyncio
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from random import Random
 from typing import Any
 
+from services.reasoner.domain.tools.blueprints import NAME as TOOLS_QUESTION
 from shared.llm.base import Completion, Request, Usage
 from shared.llm.errors import DeadlineExceeded, InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.rehearsal.answering import Question, answer
@@ -21,6 +23,8 @@ from tests.simulation.watcher import Watcher
 
 SLOW_SECONDS_MAX = 8.0
 WAIT_SECONDS_MAX = 2.0
+NOT_NOW_RATE = 0.2
+_WHY = ("lost", "stolen", "other")
 _SETTINGS = RehearsalSettings(hallucination_rate=0.25)
 _SPOILT = ("", "{", '{"segments": 3}', "Sure! Here is your answer.", "null", '{"checks": [NaN]}')
 
@@ -49,7 +53,22 @@ class SimulatedModel:
             return self._fail(request)
         texts = tuple(message.content for message in request.messages)
         text = _answered(request.schema_name, texts, _Schema(request.schema))
+        if request.schema_name == TOOLS_QUESTION and self._chance.random() < self.weather.model_waver_rate:
+            text = self._wavering(text)
         return Completion(text, "stop", Usage(100, estimate_tokens(len(text)), calls=1), "rehearsal")
+
+    def _wavering(self, text: str) -> str:
+        """Another answer about the tools than the last time: other arguments, or no call."""
+        answer = json.loads(text)
+        for said in answer.values():
+            if not isinstance(said, dict) or "calls" not in said:
+                continue
+            if self._chance.random() < NOT_NOW_RATE:
+                said |= {"decision": "not_now", "calls": []}
+            for call in said["calls"]:
+                call["why"] = {"evidence": "", "value": self._chance.choice(_WHY), "status": "given"}
+        self._trace.note("model", "wavers")
+        return json.dumps(answer)
 
     async def _take_time(self, request: Request) -> None:
         seconds = self.weather.model_seconds * (0.5 + self._chance.random())

@@ -6,10 +6,18 @@ conversations' rules, by one that is almost right.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
-from services.conversations.domain import messages
+from services.conversations.domain import calls, events, finish, legs, messages, turns
+from services.reasoner.calling import Calling, Paused
+from services.reasoner.domain.tools import inference
+from services.reasoner.domain.tools.candidates import Toolbox
 from shared.errors import HoldfastError, Retryable
+from shared.events.conversation import ApprovalGiven
+from shared.events.envelope import derived_id
+from shared.events.tools import Grant, ToolCall
+from shared.events.turns import Outcome
 from shared.stage import ledger, progress, supersede
 from shared.stage.attempts import Attempts
 from shared.stage.base import Output, Record
@@ -178,6 +186,91 @@ def supersede_unheard() -> Patch:
     return supersede.NewestTurns, "observe", mutated
 
 
+def reservation_ignored() -> Patch:
+    """A process executes a grant that another one reserved for itself."""
+    granted = Calling._granted
+
+    async def mutated(self: Calling, grants: Sequence[Grant], toolbox: Toolbox, deadline: float) -> Paused:
+        self._claimed.update({grant.claimant: grant.call.id for grant in grants if grant.claimant})
+        return await granted(self, grants, toolbox, deadline)
+
+    return Calling, "_granted", mutated
+
+
+def result_recorded_twice() -> Patch:
+    """A second result of a call takes the place of the first."""
+    record_results = finish.record_results
+
+    def mutated(step: Any, results: tuple[Any, ...]) -> tuple[str, ...]:
+        reported = {result.call.id for result in results}
+        step.state.calls = tuple(
+            call._replace(standing=calls.Standing.GRANTED) if call.id in reported and not call.reads else call
+            for call in step.state.calls
+        )
+        return record_results(step, results)
+
+    return finish, "record_results", mutated
+
+
+def grant_forgotten_at_supersede() -> Patch:
+    """A newer message forgets what was granted to the turn that it supersedes."""
+    part_with_calls = turns._part_with_calls
+
+    def mutated(step: Any, turn: Any, outcome: Outcome) -> None:
+        if outcome is Outcome.SUPERSEDED:
+            step.state.calls = tuple(c for c in step.state.calls if c.standing != calls.Standing.GRANTED)
+        part_with_calls(step, turn, outcome)
+
+    return turns, "_part_with_calls", mutated
+
+
+def approval_performed_twice() -> Patch:
+    """A second leave grants a call again, whatever became of the first."""
+
+    def mutated(step: Any, event: Any) -> None:
+        step.state.calls = tuple(
+            call._replace(standing=calls.Standing.GRANTED, result=None, claimant="", carried=False, due_ms=0)
+            if call.id == event.data.approval_id and event.data.granted
+            else call
+            for call in step.state.calls
+        )
+
+    return events, "_HANDLERS", {**events._HANDLERS, ApprovalGiven: mutated}
+
+
+def approval_not_waited_for() -> Patch:
+    """A call that a person must allow is granted at once."""
+    new = legs._new
+
+    def mutated(step: Any, turn: Any, want: ToolCall, tool: Any) -> Any:
+        return new(step, turn, want, tool.model_copy(update={"approval": False}))
+
+    return legs, "_new", mutated
+
+
+def call_id_drawn() -> Patch:
+    """A call has another id each time that it is decided on."""
+    drawn = count()
+
+    def mutated(turn_id: str, tool: str, values: Any) -> ToolCall:
+        return ToolCall(id=derived_id("tool", turn_id, tool, next(drawn)), tool=tool, arguments=dict(values))
+
+    return inference, "call_of", mutated
+
+
+def executed_before_its_grant() -> Patch:
+    """What changes something is done when it is decided on, as what only reads."""
+    of = Calling.of
+
+    async def mutated(self: Calling, opened: Any, matching: Any, toolbox: Toolbox, *, deadline: float) -> Any:
+        found = await of(self, opened, matching, toolbox, deadline=deadline)
+        if isinstance(found, Paused) and found.calls:
+            await self._read(found.calls, toolbox, deadline)
+        return found
+
+    return Calling, "of", mutated
+
+
 MUTATIONS = (
     Mutation("commit before output", commit_before_output, frozenset({"I11", "I8", "I6"})),
     Mutation("dead letter acknowledged early", dead_letter_acknowledged_early, frozenset({"I11", "I6"})),
@@ -191,4 +284,11 @@ MUTATIONS = (
     Mutation("timers not restored", timers_not_restored, frozenset({"I10", "I9", "I1"})),
     Mutation("supersede lost", supersede_lost, frozenset({"I1", "I10"})),
     Mutation("supersede unheard", supersede_unheard, frozenset({"I8"})),
+    Mutation("reservation ignored", reservation_ignored, frozenset({"I13", "I14"})),
+    Mutation("result recorded twice", result_recorded_twice, frozenset({"I16"})),
+    Mutation("grant forgotten at supersede", grant_forgotten_at_supersede, frozenset({"I13", "I15"})),
+    Mutation("approval performed twice", approval_performed_twice, frozenset({"I13", "I14"})),
+    Mutation("approval not waited for", approval_not_waited_for, frozenset({"I14"})),
+    Mutation("call id drawn", call_id_drawn, frozenset({"I13", "I16"})),
+    Mutation("executed before its grant", executed_before_its_grant, frozenset({"I14"})),
 )

@@ -20,6 +20,10 @@ TEXTS = (
     "My card was stolen and what does the account cost?",
     "ok",
     "Is there an overdraft, and how long does a transfer take?",
+    "I want a refund",
+    "Send a courier, please",
+    "I want a refund, and a courier",
+    "My card was stolen, send a courier",
 )
 
 Profile = Literal["calm", "rolling", "rough"]
@@ -41,6 +45,10 @@ class Weather:
     model_seconds: float
     model_slow_rate: float
     model_fault_rate: float
+    model_waver_rate: float
+    tool_seconds: float
+    tool_slow_rate: float
+    tool_fault_rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,10 @@ def _weather(chance: Random) -> Weather:
         model_seconds=chance.choice((0.02, 0.2, 0.6)),
         model_slow_rate=chance.choice((0.0, 0.1)),
         model_fault_rate=chance.choice((0.0, 0.0, 0.1, 0.4)),
+        model_waver_rate=chance.choice((0.0, 0.3)),
+        tool_seconds=chance.choice((0.02, 0.3, 1.0)),
+        tool_slow_rate=chance.choice((0.0, 0.1)),
+        tool_fault_rate=chance.choice((0.0, 0.15, 0.5)),
     )
 
 
@@ -139,7 +151,7 @@ _KINDS = (
 
 def _events(chance: Random) -> tuple[Event, ...]:
     events: list[Event] = []
-    for number in range(chance.randrange(2, 6)):
+    for number in range(chance.randrange(2, 5)):
         tenant = TENANTS[number % len(TENANTS)]
         at = chance.random() * CHAOS_SECONDS / 2
         for place in range(chance.randrange(1, 7)):

@@ -4,6 +4,7 @@ The playbooks of the simulated tenants, and what a process knows of them at a ti
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from shared.playbook.model import Playbook
 from shared.playbook.version import canonical, hash_of
@@ -12,6 +13,13 @@ from tests.simulation.plan import TENANTS
 AGENT = "desk"
 DEADLINE_SECONDS = 6.0
 MESSAGE_BYTES_MAX = 400
+APPROVAL_SECONDS = 3.0
+IDEMPOTENCY_HEADER = "idempotency-key"
+READS = frozenset({"tariff"})
+"""The tools that change nothing."""
+APPROVED = frozenset({"refund"})
+"""The tools that a person must allow."""
+TOOL_TIMEOUT_SECONDS = 1.5
 
 
 def canary(tenant: str) -> str:
@@ -27,12 +35,31 @@ def edition(tenant: str, number: int, settle_seconds: float) -> tuple[str, Playb
         "agent": AGENT,
         "profile": {"name": f"Desk {number} {mark}"},
         "guidelines": [
-            {"id": "cost", "condition": "The customer asks what the account costs", "action": "State the monthly fee"},
+            {
+                "id": "cost",
+                "condition": "The customer asks what the account costs",
+                "action": "State the monthly fee",
+                "tools": ["tariff"],
+            },
             {
                 "id": "card",
                 "condition": "The customer lost a card",
                 "action": "Say how to block the card",
                 "criticality": "high",
+                "tools": ["block"],
+            },
+            {
+                "id": "refund",
+                "condition": "The customer wants a refund",
+                "action": "Say what became of the refund",
+                "reevaluate_after": ["tariff"] if number % 2 else [],
+                "tools": ["refund"],
+            },
+            {
+                "id": "courier",
+                "condition": "The customer wants a courier",
+                "action": "Say what became of the courier",
+                "tools": ["courier"],
             },
             {
                 "id": "transfer",
@@ -45,10 +72,12 @@ def edition(tenant: str, number: int, settle_seconds: float) -> tuple[str, Playb
             {"id": "block", "text": "A lost card is blocked in the app, or by calling 0800 555 010."},
             {"id": "days", "text": "A transfer takes 2 days."},
         ],
+        "tools": _tools(tenant, number),
         "fallbacks": {
             "failed": f"No answer {number} {mark}",
             "expired": f"Too late {number} {mark}",
             "hand_off": f"A colleague comes {number} {mark}",
+            "approval_requested": "" if number % 3 == 1 else f"Asked {number} {mark}",
             "too_large": "" if number % 2 else f"Too long {mark}",
         },
         "limits": {
@@ -66,6 +95,42 @@ def edition(tenant: str, number: int, settle_seconds: float) -> tuple[str, Playb
     }
     playbook = Playbook.model_validate(document)
     return hash_of(canonical(playbook)), playbook
+
+
+def _tools(tenant: str, number: int) -> list[dict[str, Any]]:
+    """
+    One that reads, one whose endpoint recognises a repeated call, one whose endpoint does not, and one that a person
+    must allow, whose endpoint does by some editions.
+    """
+    why = {"name": "why", "choices": ["lost", "stolen", "other"], "default": "other"}
+    return [
+        _tool(tenant, "tariff", "Look the fee up", "GET", idempotent=False),
+        _tool(tenant, "block", "Block a card", "POST", idempotent=True, parameters=[why], consequential=True),
+        _tool(tenant, "courier", "Send a courier", "POST", idempotent=False, parameters=[why], consequential=True),
+        _tool(
+            tenant,
+            "refund",
+            "Pay a refund",
+            "PUT",
+            idempotent=number % 2 == 0,
+            parameters=[why],
+            consequential=True,
+            approval=True,
+            approval_seconds=APPROVAL_SECONDS,
+        ),
+    ]
+
+
+def _tool(
+    tenant: str, name: str, description: str, method: str, *, idempotent: bool, **declared: Any
+) -> dict[str, Any]:
+    http = {
+        "url": f"https://{tenant}.example/{name}",
+        "method": method,
+        "idempotency_header": IDEMPOTENCY_HEADER if idempotent else "",
+        "timeout_seconds": TOOL_TIMEOUT_SECONDS,
+    }
+    return {"id": name, "description": description, "http": http, **declared}
 
 
 class Press:

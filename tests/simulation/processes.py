@@ -20,13 +20,17 @@ from services.conversations.stage import ConversationLedger
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
 from services.matcher.stage import Matcher
-from services.reasoner.metrics import ReasonerMetrics
-from services.reasoner.settings import ReasonerSection
+from services.reasoner.adapters.http_tools import HttpTools
+from services.reasoner.adapters.secrets import Secrets
+from services.reasoner.calling import Calling
+from services.reasoner.metrics import ReasonerMetrics, ToolMetrics
+from services.reasoner.settings import OutgoingSection, ReasonerSection
 from services.reasoner.stage import Reasoning
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.settings import VerifierSection
 from services.verifier.stage import Verifying
 from shared.events import topics
+from shared.events.envelope import Envelope
 from shared.llm.base import LanguageModel
 from shared.llm.client import limit
 from shared.llm.metrics import LlmMetrics
@@ -36,12 +40,14 @@ from shared.stage.ledger import LedgerStage
 from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
-from shared.stage.turn_stage import TurnStage
+from shared.stage.turn_stage import Products, TurnStage, turn_of
 from tests.simulation.broker import SimulatedBroker, SimulatedClient
 from tests.simulation.journal import JournalledLedger
 from tests.simulation.loop import PROCESS
 from tests.simulation.plan import Plan
 from tests.simulation.playbooks import Press, Reading
+from tests.simulation.tools import Endpoints
+from tests.simulation.watcher import TURN
 
 DRAIN_SECONDS = 3.0
 EPOCH_SECONDS = 1_790_000_000.0
@@ -59,7 +65,8 @@ LLM_SETTINGS = LlmSettings(
     circuit_probe_seconds=0.5,
 )
 """Small enough that calls wait for each other, and that the circuit opens."""
-BOUNDS = Bounds.of(ConversationsSection(seen_events_max=128).model_dump())
+OUTGOING_SETTINGS = OutgoingSection(retry_wait_first_seconds=0.05)
+BOUNDS = Bounds.of(ConversationsSection(seen_events_max=128, legs_max=8, grant_seconds=8.0).model_dump())
 
 
 @lru_cache(maxsize=1)
@@ -74,9 +81,22 @@ def metrics() -> dict[str, Any]:
         "ledger": ConversationsMetrics(CollectorRegistry()),
         "matching": MatcherMetrics(CollectorRegistry()),
         "reasoning": ReasonerMetrics(CollectorRegistry()),
+        "calling": ToolMetrics(CollectorRegistry()),
         "verifying": VerifierMetrics(CollectorRegistry()),
         "llm": LlmMetrics(CollectorRegistry()),
     }
+
+
+class Telling:
+    """A stage's *work*, beside which stands which turn it is about, in which leg."""
+
+    def __init__(self, work: Any) -> None:
+        self._work = work
+
+    async def process(self, event: Envelope[Any]) -> Products:
+        """See `TurnWork.process`."""
+        TURN.set(turn_of(event.data))
+        return await self._work.process(event)
 
 
 @dataclass(slots=True)
@@ -98,6 +118,7 @@ class Factory:
     plan: Plan
     broker: SimulatedBroker
     model: LanguageModel
+    endpoints: Endpoints
     press: Press
     chance: Random
     started: int = 0
@@ -135,7 +156,9 @@ class Factory:
             work = Matcher(model, playbooks, MatchingSettings(), kept["matching"], clock=clock)
             inputs, watches = [topics.TURNS_OPENED], []
         elif service == "reasoner":
-            work = Reasoning(model, playbooks, ReasonerSection(), kept["reasoning"], clock)
+            runner = HttpTools(self.endpoints, Secrets(""), OUTGOING_SETTINGS, random=self.chance)
+            calling = Calling(model, runner, ReasonerSection(), kept["calling"], clock)
+            work = Reasoning(model, playbooks, ReasonerSection(), kept["reasoning"], clock, calling)
             inputs, watches = [topics.TURNS_MATCHED], [topics.TURNS_OPENED]
         else:
             work = Verifying(model, playbooks, VerifierSection(), kept["verifying"], clock)
@@ -144,7 +167,7 @@ class Factory:
         return ConcurrentStage(
             service,
             client,
-            TurnStage(service, work, inputs=inputs, settings=settings, metrics=kept[service], clock=clock),
+            TurnStage(service, Telling(work), inputs=inputs, settings=settings, metrics=kept[service], clock=clock),
             inputs=inputs,
             watches=watches,
             settings=settings,

@@ -7,6 +7,7 @@ The watcher sees what a broker and a model endpoint could see, and reads records
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from shared.stage.base import Output, Record
 from shared.stage.ports import Committed, Position
 from shared.stage.progress import decode as decode_progress
 from shared.stage.turn_stage import turn_of
+from tests.simulation.effects import Effects
 from tests.simulation.loop import WORLD
 from tests.simulation.plan import TENANTS
 from tests.simulation.playbooks import canary
@@ -30,6 +32,8 @@ STAGE_INPUT = {
 }
 _INPUTS = frozenset(STAGE_INPUT.values())
 _WRITTEN_BY_STAGES = frozenset({topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED})
+TURN: ContextVar[Turn] = ContextVar("turn")
+"""What the task that asks the model works on."""
 CALLS_MAX = 200
 """Model calls for one turn, whatever happens: attempts, re-asks, verifying questions, and new owners."""
 
@@ -62,11 +66,12 @@ Work = tuple[str, str, int]
 class Watcher:
     """*clock* tells unix seconds; clocks of processes lie *skew_seconds* apart at most."""
 
-    def __init__(self, clock: Callable[[], float], skew_seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], skew_seconds: float, legs_max: int) -> None:
         self.violations: list[Violation] = []
         self.transactions: list[Transaction] = []
         self.calls: defaultdict[str, int] = defaultdict(int)
         self.repeated = 0
+        self.effects = Effects(self.blame, clock, skew_seconds, legs_max)
         self._clock = clock
         self._skew_seconds = skew_seconds
         self._inputs: dict[tuple[str, int, int], tuple[bytes, Turn] | None] = {}
@@ -75,7 +80,6 @@ class Watcher:
         self._produced: dict[Work, str] = {}
         self._dead: set[tuple[str, int, int]] = set()
         self._known: defaultdict[str, dict[tuple[str, str], tuple[int, int]]] = defaultdict(dict)
-        self._turns: dict[str, Turn] = {}
         self._works: dict[Headers, Work] = {}
         self._partitions: dict[str, int] = {}
         self._settled: dict[tuple[str, Position], int] = {}
@@ -95,6 +99,7 @@ class Watcher:
     def appended(self, record: Record, process: str) -> None:
         """*record* is in the log."""
         self._check_tenants(record)
+        self.effects.appended(record, process)
         if record.topic == topics.DEAD_LETTERS:
             self._dead.add(origin(record))
         if record.topic not in _INPUTS and record.topic not in _WRITTEN_BY_STAGES:
@@ -158,7 +163,7 @@ class Watcher:
 
     def asked(self, request: Request, process: str) -> None:
         """*process* asks the model."""
-        turn = self._turns[request.request_id]
+        turn = TURN.get()
         self.calls[turn.id] += 1
         if self.calls[turn.id] == CALLS_MAX:
             self.blame("I8", f"turn {turn.id} has cost {CALLS_MAX} model calls")
@@ -187,7 +192,6 @@ class Watcher:
         self._inputs[_place(record)] = (key, turn)
         self._copies[record.topic, turn.id, turn.leg] += 1
         if record.topic == topics.TURNS_OPENED:
-            self._turns[turn.id] = turn
             self._partitions[turn.id] = record.partition
             self._newest[key] = max(self._newest.get(key, (0, 0)), (turn.epoch, turn.leg))
 

@@ -12,6 +12,7 @@ from shared.events import topics
 from shared.events.envelope import Address
 from shared.stage.base import Record
 from shared.stage.ports import Committed, Position
+from tests.simulation.approvers import Approvers
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.judge import judge
 from tests.simulation.loop import BEGIN_SECONDS, NothingDue, SimulatedLoop
@@ -21,6 +22,7 @@ from tests.simulation.platform import Platform
 from tests.simulation.playbooks import DEADLINE_SECONDS, Press
 from tests.simulation.processes import BOUNDS, DRAIN_SECONDS, EPOCH_SECONDS, Factory, Process, metrics
 from tests.simulation.replay import Differs, Replay
+from tests.simulation.tools import Endpoints
 from tests.simulation.trace import Trace
 from tests.simulation.watcher import STAGE_INPUT, Violation, Watcher
 
@@ -51,6 +53,7 @@ class Result:
     turns: int
     processes: int
     repeated: int
+    effects: int
 
 
 def simulate(seed: int) -> Result:
@@ -75,14 +78,19 @@ class World:
         self.plan = plan
         self.loop = loop
         self.trace = Trace(loop.time)
-        self.watcher = Watcher(lambda: EPOCH_SECONDS + loop.time(), 2 * plan.weather.skew_seconds)
+        clock = lambda: EPOCH_SECONDS + loop.time()  # noqa: E731
+        self.watcher = Watcher(clock, 2 * plan.weather.skew_seconds, BOUNDS.legs_max)
         partitions = dict.fromkeys(topics.TOPICS, plan.partitions)
         chance = Random(f"weather {plan.seed}")
         self.broker = SimulatedBroker(partitions, loop, chance, plan.weather, self.trace, self.watcher)
         self.model = SimulatedModel(Random(f"model {plan.seed}"), plan.weather, self.trace, self.watcher)
         self.press = Press(plan.edition, plan.settle_seconds)
         self.platform = Platform(plan, self.broker, loop)
-        self.factory = Factory(plan, self.broker, self.model, self.press, Random(f"processes {plan.seed}"))
+        self.approvers = Approvers(self.broker, loop, Random(f"approvers {plan.seed}"))
+        self.endpoints = Endpoints(Random(f"tools {plan.seed}"), plan.weather, self.trace, self.watcher.effects)
+        self.factory = Factory(
+            plan, self.broker, self.model, self.endpoints, self.press, Random(f"processes {plan.seed}")
+        )
         self.processes: list[Process] = []
 
     async def run(self) -> None:
@@ -120,6 +128,7 @@ class World:
             turns=len(self.broker.records(topics.TURNS_CLOSED)),
             processes=self.factory.started,
             repeated=self.watcher.repeated,
+            effects=sum(map(len, self.watcher.effects.happenings.values())),
         )
 
     # -- what is done to the processes -------------------------------------------------------------------------------
@@ -195,8 +204,15 @@ class World:
     def _calm(self) -> None:
         """From now on nothing breaks, and every service has a process."""
         self.trace.note("act", "calm")
-        weather = replace(self.plan.weather, fault_rate=0.0, model_fault_rate=0.0, model_slow_rate=0.0)
-        self.broker.weather = self.model.weather = weather
+        weather = replace(
+            self.plan.weather,
+            fault_rate=0.0,
+            model_fault_rate=0.0,
+            model_slow_rate=0.0,
+            tool_fault_rate=0.0,
+            tool_slow_rate=0.0,
+        )
+        self.broker.weather = self.model.weather = self.endpoints.weather = weather
         for service in SERVICES:
             if not any(process.service == service for process in self.processes):
                 self._start(service)
@@ -235,7 +251,8 @@ class World:
 
     def _quiet(self) -> bool:
         # Before the last deadline a timer may still be due; a turn that is open shows in no offset.
-        return self.loop.time() > BEGIN_SECONDS + CHAOS_SECONDS + DEADLINE_SECONDS and not self._unfinished()
+        until = max(BEGIN_SECONDS + CHAOS_SECONDS + DEADLINE_SECONDS, self.approvers.busy_until)
+        return self.loop.time() > until and not self._unfinished()
 
     def _unfinished(self) -> str:
         for group, inputs in GROUP_INPUTS.items():
@@ -282,6 +299,7 @@ class World:
             if unread := replay.unread():
                 watcher.blame("I1", f"{unread} took no effect")
             self._check_states(replay)
+            watcher.effects.judge(replay.states)
 
     def _check_states(self, replay: Replay) -> None:
         """What a successor would restore is what the log says (I7), and nothing waits in it (I9, I10)."""
