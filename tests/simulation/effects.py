@@ -20,6 +20,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from shared.events import topics
+from shared.events.envelope import derived_id
 from shared.stage.base import Record
 from tests.simulation.loop import WORLD
 from tests.simulation.playbooks import APPROVED, READS
@@ -185,6 +186,10 @@ class Effects:
         turn = body["turn"]["id"]
         for call in body.get("calls", ()):
             asked = _Asked(record.key or b"", turn, call["tool"], json.dumps(call["arguments"], sort_keys=True))
+            # By the formula, too: that a repeated inference shows two ids of a call comes once in hundreds of seeds.
+            exact = json.dumps(call["arguments"], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+            if call["id"] != derived_id("tool", turn, call["tool"], exact):
+                self._blame("I16", f"{call['id']} does not follow from its turn, tool and arguments")
             if self._ids.setdefault(asked, call["id"]) != call["id"]:
                 self._blame("I16", f"{asked.tool} {asked.arguments} of turn {turn} has two ids")
             if self._asked.setdefault(call["id"], asked) != asked:
