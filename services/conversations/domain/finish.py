@@ -92,8 +92,8 @@ def _close(step: Step, turn: OpenTurn, finished: TurnFinished) -> None:
             _tell(step, turn)
         case FinishResult.HAND_OFF:
             reply = fallback_reply(step, turn, _fallback(finished, "hand_off"))
-            close(step, Outcome.HANDED_OFF, _reason(finished), reply=reply, finished=finished)
             step.state.mode = Mode.MANUAL
+            close(step, Outcome.HANDED_OFF, _reason(finished), reply=reply, finished=finished)
             _tell(step, turn)
         case FinishResult.VERIFIED:
             step.notes.append(Note.UNVERIFIED_RESULT)

@@ -198,7 +198,7 @@ class TestClaims:
         pause(granted, results=[done])
         granted.finish(None, FinishResult.HAND_OFF, verification=None, reason="model_timeout")
         assert granted.outcomes == [("handed_off", "model_timeout")]
-        assert granted.closed[0].results == (done,)
+        assert (granted.closed[0].results, granted.closed[0].mode) == ((done,), "manual")
         assert granted.state.calls == ()
 
     def test_a_turn_that_is_answered_leaves_the_results_to_its_draft(self, granted):
