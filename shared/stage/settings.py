@@ -29,7 +29,8 @@ class StageSettings(Section):
     commit_interval_seconds: float = Field(
         0.05, ge=0, description="the least time between two commits of progress; a crash repeats what it left out"
     )
-    retry_attempts_max: int = Field(8, gt=0, description="attempts at one record before it is dead-lettered")
+    # A turn's own deadline ends its attempts; eight were over before the model stages' patience (20 s and more) was.
+    retry_attempts_max: int = Field(32, gt=0, description="attempts at one record before it is dead-lettered")
     retry_wait_seconds: float = Field(
         0.25, gt=0, description="the first wait between attempts; it doubles, with jitter"
     )
