@@ -13,7 +13,7 @@ What must hold of tool calls, judged by whoever sees the endpoints, the log and 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -228,7 +228,10 @@ class Effects:
     def _came_to_something(self, name: str, approval: _Approval, kept: Mapping[str, str]) -> bool:
         if approval.conversation in self._erased or name in self._recorded or name in kept or name in self._carried:
             return True
-        asked_in, covers = self._epochs[approval.turn], self._covers[approval.turn]
+        asked_in, mine = self._epochs[approval.turn], self._asked[name]
+        # A later turn that asks for the same is taken to wait for the same approval, and moves it to its own messages.
+        alike = [one.turn for one in self._ids if replace(one, turn="") == replace(mine, turn="")]
+        covers = frozenset().union(*(self._covers[turn] for turn in alike))
         return any(
             conversation == approval.conversation and epoch > asked_in and covers & theirs
             for conversation, epoch, theirs in self._handed_off
