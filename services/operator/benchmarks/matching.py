@@ -61,7 +61,10 @@ def playbook(sample: Playbook, guidelines: int) -> Playbook:
         for item in sample.relationships
         if known.issuperset((item.source, *item.targets)) or guidelines >= len(sample.guidelines)
     )
-    return sample.model_copy(update={"guidelines": (*kept, *more), "relationships": related})
+    approved = tuple(reply for reply in sample.canned_replies if known.issuperset(reply.guidelines))
+    return sample.model_copy(
+        update={"guidelines": (*kept, *more), "relationships": related, "canned_replies": approved}
+    )
 
 
 async def measure(
