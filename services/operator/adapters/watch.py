@@ -100,7 +100,11 @@ class Watch:
             self._task.result()
 
     def expect(self, message: str, text: str, posted_ms: int) -> asyncio.Future[TurnClosed]:
-        """A future of the last outcome that covers the message with id *message*."""
+        """
+        A future of the last outcome that covers the message with id *message*; one that is published twice has one.
+        """
+        if message in self._asked:
+            return self._asked[message].done
         done: asyncio.Future[TurnClosed] = asyncio.get_running_loop().create_future()
         self._asked[message] = _Asked(text, posted_ms, done)
         self._waiting.add(message)
