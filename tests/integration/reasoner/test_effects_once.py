@@ -74,7 +74,7 @@ class Desk:
         outgoing = Outgoing(section)
         self.open.append(outgoing)
         registry, model, settings = CollectorRegistry(), ScriptedModel([]), ReasonerSection()
-        clock = datetime.now(UTC).timestamp
+        clock = NOW.timestamp  # that of the turn, however long ago this file was read
         calling = Calling(model, Runners(outgoing, section), settings, ToolMetrics(registry), clock)
         return Reasoning(model, directory, settings, ReasonerMetrics(registry), clock, calling)
 
