@@ -81,29 +81,6 @@ class Spent(Body):
     model: str = ""
 
 
-class TurnOpened(Body):
-    """`turn.opened`: customer messages wait for an answer."""
-
-    turn: Turn
-    covers: tuple[str, ...] = Field(description="ids of the `message.posted` events that this turn answers")
-    transcript: tuple[Utterance, ...] = Field(
-        description="the newest messages, oldest first, within the playbook's window"
-    )
-    omitted: int = Field(0, description="messages of the conversation that lie before the window")
-    applied: dict[str, Applied] = Field(default_factory=dict)
-    journeys: dict[str, JourneyPosition] = Field(default_factory=dict)
-    variables: dict[str, str] = Field(default_factory=dict)
-    variables_set_at: dict[str, datetime] = Field(default_factory=dict)
-    customer_name: str = ""
-    grants: tuple[Grant, ...] = Field((), description="calls that the ledger allows this leg to execute")
-    results: tuple[ToolResult, ...] = Field(
-        (), description="what calls came to in the turn's former legs, or in former turns whose reply was never sent"
-    )
-    fresh: tuple[str, ...] = Field((), description="ids of the calls among `results` that no former leg has carried")
-    matching: "Matching | None" = Field(None, description="the matcher's judgement in the turn's former leg")
-    marks: tuple[Mark, ...] = ()
-
-
 class MatchVerdict(OpenEnum):
     """Whether a guideline applies now; `unknown` where the model could not say."""
 
@@ -155,6 +132,29 @@ class Matching(Body):
     )
     candidates: int = Field(0, description="guidelines that were asked about")
     spent: Spent = Spent()
+
+
+class TurnOpened(Body):
+    """`turn.opened`: customer messages wait for an answer."""
+
+    turn: Turn
+    covers: tuple[str, ...] = Field(description="ids of the `message.posted` events that this turn answers")
+    transcript: tuple[Utterance, ...] = Field(
+        description="the newest messages, oldest first, within the playbook's window"
+    )
+    omitted: int = Field(0, description="messages of the conversation that lie before the window")
+    applied: dict[str, Applied] = Field(default_factory=dict)
+    journeys: dict[str, JourneyPosition] = Field(default_factory=dict)
+    variables: dict[str, str] = Field(default_factory=dict)
+    variables_set_at: dict[str, datetime] = Field(default_factory=dict)
+    customer_name: str = ""
+    grants: tuple[Grant, ...] = Field((), description="calls that the ledger allows this leg to execute")
+    results: tuple[ToolResult, ...] = Field(
+        (), description="what calls came to in the turn's former legs, or in former turns whose reply was never sent"
+    )
+    fresh: tuple[str, ...] = Field((), description="ids of the calls among `results` that no former leg has carried")
+    matching: Matching | None = Field(None, description="the matcher's judgement in the turn's former leg")
+    marks: tuple[Mark, ...] = ()
 
 
 class TurnMatched(Body):

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
 from shared.errors import Invalid
@@ -21,6 +22,11 @@ from shared.events.topics import TOPICS
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-INTEGER_MAX, INTEGER_MAX) | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
 EVENT_TYPES = sorted(event_types())
 
 
@@ -52,17 +58,17 @@ def of_type(kind: Any, least: int = -INTEGER_MAX) -> st.SearchStrategy[Any]:
         return st.dictionaries(TEXT, of_type(get_args(kind)[1]), max_size=2)
     if get_origin(kind) is UnionType:
         return st.one_of(*(of_type(part, least) for part in get_args(kind)))
-    if issubclass(kind, Enum):
-        return st.sampled_from(kind)
-    if issubclass(kind, Body):
-        return bodies(kind)
-    return {
+    plain = {
         NoneType: st.none(),
+        JsonValue: JSON,
         str: TEXT,
         bool: st.booleans(),
         datetime: MOMENTS,
         int: st.integers(least, INTEGER_MAX),
-    }[kind]
+    }
+    if kind in plain:
+        return plain[kind]
+    return st.sampled_from(kind) if issubclass(kind, Enum) else bodies(kind)
 
 
 def envelope(event_type: str, data: Body) -> Envelope[Body]:
