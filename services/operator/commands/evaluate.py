@@ -20,10 +20,11 @@ from rich.progress import Progress
 from services.operator.adapters.stack import Broker, Stack, StackPlan, running
 from services.operator.commands.report import needs_extra
 from services.operator.evaluation.distractors import distractors
+from services.operator.evaluation.kept import append_result, drop_partial_line, read_results
 from services.operator.evaluation.plays import TENANT, Plan, Play, in_modes, plays
 from services.operator.evaluation.recorded import SCRIPTED_ONLY
 from services.operator.evaluation.recording import RecordingProxy
-from services.operator.evaluation.result import Result, append_result, drop_partial_line, read_results
+from services.operator.evaluation.result import Result
 from services.operator.evaluation.runner import by_stages, run
 from services.operator.evaluation.scenario import Scenario, read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
@@ -118,7 +119,7 @@ def command(
     kept = results or Path(settings.operator.folder) / RESULTS
     kept.parent.mkdir(parents=True, exist_ok=True)
     drop_partial_line(kept)
-    done = read_results(kept)
+    done = read_results(kept, Result)
     todo = plays(known, plan, done)
     wanted = {(play.fingerprint, play.repeat) for play in plays(known, plan, {})}
     console.print(
@@ -126,7 +127,7 @@ def command(
     )
     if todo:
         asyncio.run(_play(setup, settings, known, todo, plan, kept))
-    found = [result for key, result in read_results(kept).items() if key in wanted]
+    found = [result for key, result in read_results(kept, Result).items() if key in wanted]
     written = Outputs(json_file, junit_file, html_file)
     if arms:
         _show_arms(console, found, plays(known, plan, {}), written)
@@ -277,7 +278,7 @@ def _show(
         console.print(report.cost_table(f"cost of a play, {title}", figures))
     if unfit:
         console.print(report.unfit_table(unfit))
-    comparison = compared(read_results(compare).values(), found) if compare else None
+    comparison = compared(read_results(compare, Result).values(), found) if compare else None
     if comparison:
         console.print(report.comparison_table(comparison))
     if written.json:

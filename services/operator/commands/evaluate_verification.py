@@ -19,11 +19,11 @@ from rich.progress import Progress
 from services.operator.adapters.stack import Broker
 from services.operator.commands.evaluate import Model
 from services.operator.commands.report import needs_extra
+from services.operator.evaluation.kept import append_result, drop_partial_line, read_results
 from services.operator.evaluation.recording import RecordingProxy
-from services.operator.evaluation.result import drop_partial_line
 from services.operator.settings import OperatorSettings
 from services.operator.verification.drafts import Domain, read_domains
-from services.operator.verification.result import Result, append_result, by_variant, read_results
+from services.operator.verification.result import Result, by_variant
 from services.operator.verification.runner import Plan, plays
 from services.operator.verification.scripted import Rates, scripted_rules
 from services.operator.verification.session import BUDGET_SHARE, verify
@@ -94,12 +94,12 @@ def command(
     kept = results or Path(settings.operator.folder) / RESULTS
     kept.parent.mkdir(parents=True, exist_ok=True)
     drop_partial_line(kept)
-    todo = plays(domains, plan, read_results(kept))
+    todo = plays(domains, plan, read_results(kept, Result))
     wanted = {(play.fingerprint, play.repeat) for play in plays(domains, plan, {})}
     console.print(f"{len(wanted)} verifications of {len(domains)} domains; {len(wanted) - len(todo)} kept in {kept}")
     if todo:
         asyncio.run(_verify(setup, settings, domains, plan, kept))
-    found = [result for key, result in read_results(kept).items() if key in wanted]
+    found = [result for key, result in read_results(kept, Result).items() if key in wanted]
     _show(console, found, json_file)
     if unfinished := [result for result in found if not result.is_final]:
         told = ", ".join(sorted({result.failure for result in unfinished}))
@@ -119,7 +119,7 @@ def _check(setup: Setup, settings: OperatorSettings) -> None:
 async def _verify(
     setup: Setup, settings: OperatorSettings, domains: tuple[Domain, ...], plan: Plan, kept: Path
 ) -> None:
-    todo = plays(domains, plan, read_results(kept))
+    todo = plays(domains, plan, read_results(kept, Result))
     async with model_url(setup, settings, domains, plan.turn_seconds_max) as url:
         with Progress(transient=True) as progress:
             task = progress.add_task("verifying", total=len(todo))

@@ -1,16 +1,13 @@
 """
-The result of one scenario, played once; and the file that keeps those that are finished.
+The result of one scenario, played once.
 """
 
 import re
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.operator.evaluation.distractors import own
+from services.operator.evaluation.kept import Kept
 from services.operator.evaluation.scenario import Judged, Scenario
 from shared.arq.wording import folded
-from shared.errors import Fatal
 from shared.events.composition import Composition
 from shared.events.turns import Matching, MatchVerdict
 
@@ -19,16 +16,12 @@ APPROVED_TEXTS = "approved texts"
 _OPTION = re.compile(r"(?:^|; )\(\d+\) ")
 
 
-class Result(BaseModel):
+class Result(Kept):
     """
     One scenario played once. `unknown` counts guidelines that the model gave no usable verdict on, `strays` distractors
     that were found to apply; `failure` says why there is no decision at all.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    fingerprint: str
-    repeat: int
     scenario: str
     area: str
     guidelines: int
@@ -104,46 +97,6 @@ def strays(matching: Matching) -> int:
     """Distractors that were found to apply."""
     said = [match.guideline_id for match in matching.matches if match.verdict is MatchVerdict.APPLIES]
     return len(said) - len(own(said))
-
-
-def read_results(path: Path) -> dict[tuple[str, int], Result]:
-    """
-    The results that *path* keeps, by fingerprint and repeat, the last of each; none where there is no file.
-
-    A last line that was cut off is left out: the run was interrupted while it was written.
-
-    Raises:
-        Fatal: a line before the last is no result.
-
-    """
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    kept: dict[tuple[str, int], Result] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            result = Result.model_validate_json(line)
-        except ValidationError as error:
-            if number == len(lines):
-                continue
-            raise Fatal(f"{path}:{number} is no result of an evaluation ({error.error_count()} errors)") from None
-        kept[result.fingerprint, result.repeat] = result
-    return kept
-
-
-def append_result(path: Path, result: Result) -> None:
-    """Add *result* to the end of *path*."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(result.model_dump_json() + "\n")
-
-
-def drop_partial_line(path: Path) -> None:
-    """Remove what an interruption left of a last line, so that the next one begins a line of its own."""
-    if path.exists():
-        with path.open("r+b") as file:
-            file.truncate(path.read_bytes().rfind(b"\n") + 1)
 
 
 def _offered(scenario: Scenario, matching: Matching) -> tuple[str, ...]:

@@ -1,15 +1,14 @@
 """
-What verification made of one labelled draft; and the file that keeps what is finished.
+What verification made of one labelled draft.
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from services.operator.evaluation.kept import Kept
 from services.operator.verification.drafts import Domain, Draft, Label, Said
-from shared.errors import Fatal
 from shared.events.claims import Correction, Judge, Verdict
 from shared.events.turns import ClaimVerdict, FinishResult, TurnFinished
 from shared.playbook.model import Criticality, Variant
@@ -48,16 +47,12 @@ class ClaimResult(BaseModel):
         return self.judge in {Judge.MODEL, Judge.VOTE} or self.reason in BY_MODEL_REASONS
 
 
-class Result(BaseModel):
+class Result(Kept):
     """
     One draft verified once. `failure` says why there is no verdict at all: the model gave no usable answer in time.
     `at_stake` says that a guideline of high criticality was to be performed, `omitted` that it was not.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    fingerprint: str
-    repeat: int
     variant: Variant
     domain: str
     draft: int
@@ -150,39 +145,6 @@ def _numbers(text: str) -> list[str]:
     """Words of *text* with a digit, without what may be written one way or another."""
     plain = "".join(char for char in text if char.isalnum() or char in ".:-" or char.isspace())
     return [word.strip(".:-").casefold() for word in plain.split() if any(char.isdigit() for char in word)]
-
-
-def read_results(path: Path) -> dict[tuple[str, int], Result]:
-    """
-    The results that *path* keeps, by fingerprint and repeat, the last of each.
-
-    A last line that was cut off is left out: the run was interrupted while it was written.
-
-    Raises:
-        Fatal: a line before the last is no result.
-
-    """
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    kept: dict[tuple[str, int], Result] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            result = Result.model_validate_json(line)
-        except ValidationError as error:
-            if number == len(lines):
-                continue
-            raise Fatal(f"{path}:{number} is no result of a verification ({error.error_count()} errors)") from None
-        kept[result.fingerprint, result.repeat] = result
-    return kept
-
-
-def append_result(path: Path, result: Result) -> None:
-    """Add *result* to the end of *path*."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(result.model_dump_json() + "\n")
 
 
 def by_variant(results: Iterable[Result]) -> dict[Variant, list[Result]]:

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from services.operator.adapters.stack import StackPlan, running
 from services.operator.cli import app
+from services.operator.evaluation.kept import read_results
 from services.operator.evaluation.plays import TENANT, Plan, plays
-from services.operator.evaluation.result import read_results
+from services.operator.evaluation.result import Result
 from services.operator.evaluation.runner import run
 from services.operator.evaluation.scenario import Expected, Judged, read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
@@ -31,7 +32,7 @@ def evaluate(tmp_path, monkeypatch):
     def invoke(*arguments):
         results = tmp_path / "results.jsonl"
         done = CliRunner().invoke(app, ["evaluate", str(SAMPLE), "--results", str(results), *map(str, arguments)])
-        return done, read_results(results)
+        return done, read_results(results, Result)
 
     return invoke
 

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.operator.cli import app
-from services.operator.evaluation.result import read_results
+from services.operator.evaluation.kept import read_results
+from services.operator.evaluation.result import Result
 from services.operator.evaluation.scenario import read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
 from shared.llm.rehearsal.server import RehearsalServer
@@ -48,7 +49,7 @@ def arguments(folder, *more):
 async def evaluated(folder, server, *more):
     runner = CliRunner(env=environ(folder, server.url))
     done = await asyncio.to_thread(runner.invoke, app, arguments(folder, *more))
-    return done, read_results(folder / "results.jsonl")
+    return done, read_results(folder / "results.jsonl", Result)
 
 
 async def test_an_answer_that_takes_longer_than_the_services_limits_is_waited_for(tmp_path):
@@ -81,11 +82,11 @@ async def test_what_was_played_before_an_interruption_is_kept_and_the_rest_is_pl
         )
         kept = tmp_path / "results.jsonl"
         async with asyncio.timeout(SECONDS_MAX):
-            while not kept.exists() or not read_results(kept):  # noqa: ASYNC110 - another process writes it
+            while not kept.exists() or not read_results(kept, Result):  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.05)
             process.send_signal(signal.SIGINT)
             output, _ = await process.communicate()
-        first = read_results(kept)
+        first = read_results(kept, Result)
         assert process.returncode not in (0, None), output
         assert b"Traceback" not in output
         assert 0 < len(first) < len(scenarios)

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from services.operator.adapters.stack import Broker
 from services.operator.cli import app
+from services.operator.evaluation.kept import read_results
 from services.operator.settings import OperatorSettings
 from services.operator.verification import lab
 from services.operator.verification.drafts import read_domains
-from services.operator.verification.result import read_results
+from services.operator.verification.result import Result
 from shared.settings import read_settings
 
 SAMPLES = Path(str(files("services.operator"))) / "samples" / "verification"
@@ -58,7 +59,7 @@ def test_labelled_drafts_are_verified_reported_and_not_asked_for_twice(tmp_path,
     arguments += ["--variant", "joint", "--results", str(kept), "--json", str(figures)]
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
-    results = read_results(kept)
+    results = read_results(kept, Result)
     written = json.loads(figures.read_text())
     assert len(results) == 2 * 34
     assert written["rates"]["two_step"]["catches"]["share"] == pytest.approx(1.0)
@@ -67,4 +68,4 @@ def test_labelled_drafts_are_verified_reported_and_not_asked_for_twice(tmp_path,
 
     again = CliRunner().invoke(app, arguments)
     assert "68 kept" in " ".join(again.output.split())
-    assert read_results(kept) == results
+    assert read_results(kept, Result) == results

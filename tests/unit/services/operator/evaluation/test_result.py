@@ -1,14 +1,8 @@
-import pytest
-
 from services.operator.evaluation.result import (
     accepted,
-    append_result,
-    drop_partial_line,
     observed,
-    read_results,
     strays,
 )
-from shared.errors import Fatal
 from shared.events.turns import Instruction, Match, Matching, MatchVerdict
 
 JOURNEY = {
@@ -50,31 +44,6 @@ def test_a_step_is_the_state_of_the_scenarios_journey(make_scenario):
     assert decided == ("s2",)
     assert accepted(scenario, decided) == ("s2",)
     assert accepted(scenario, ()) == ("s1",)
-
-
-def test_results_are_kept_the_last_of_each_play_and_a_cut_off_line_is_dropped(tmp_path, make_result):
-    file = tmp_path / "results.jsonl"
-    first, second = make_result(right=False), make_result()
-    append_result(file, first)
-    append_result(file, second)
-    with file.open("a") as end:
-        end.write('{"fingerpr')
-    assert read_results(file) == {("f-one", 1): second}
-    drop_partial_line(file)
-    append_result(file, make_result("two"))
-    assert set(read_results(file)) == {("f-one", 1), ("f-two", 1)}
-
-
-def test_a_spoilt_line_in_the_middle_is_told(tmp_path, make_result):
-    file = tmp_path / "results.jsonl"
-    file.write_text("{}\n" + make_result().model_dump_json() + "\n")
-    with pytest.raises(Fatal, match=r"results\.jsonl:1"):
-        read_results(file)
-
-
-def test_no_file_means_no_results(tmp_path):
-    assert read_results(tmp_path / "none") == {}
-    drop_partial_line(tmp_path / "none")
 
 
 def test_a_failed_play_is_wrong_even_where_nothing_was_expected(make_result):

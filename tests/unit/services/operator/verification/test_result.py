@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.operator.evaluation.kept import append_result, read_results
 from services.operator.verification.drafts import Domain
-from services.operator.verification.result import Result, append_result, by_variant, judged, read_results
+from services.operator.verification.result import Result, by_variant, judged
 from services.operator.verification.runner import Plan, drafted, plays
 from services.operator.verification.scripted import Rates, alarmed, missed, scripted_rules
 from shared.errors import Fatal
@@ -94,12 +95,12 @@ def test_results_are_kept_and_what_is_kept_is_not_verified_again(tmp_path):
         given = {"fingerprint": play.fingerprint, "repeat": play.repeat, "variant": play.variant, "domain": "shop"}
         append_result(file, Result.model_validate({**given, "draft": 1, "failure": failure}))
     file.write_text(file.read_text() + '{"cut')
-    kept = read_results(file)
+    kept = read_results(file, Result)
     assert plays([DOMAIN], plan, kept) == [second, *rest]
     assert list(by_variant(kept.values())) == [Variant.OFF]
     file.write_text("{}\n" + file.read_text())
     with pytest.raises(Fatal, match=":1 is no result"):
-        read_results(file)
+        read_results(file, Result)
 
 
 def test_the_drafted_turn_is_the_labelled_one():
