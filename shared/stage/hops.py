@@ -2,7 +2,7 @@
 How a stage's work on a record is told as a span: OpenTelemetry's messaging conventions, as Kafka fills them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shared.stage.base import Output, Record
 from shared.telemetry.spans import Hop
@@ -25,15 +25,16 @@ def hop_of(record: Record | None, stage: str) -> Hop:
         "messaging.consumer.group.name": stage,
         "messaging.kafka.offset": record.offset,
     }
-    if turn := _text(headers, CORRELATION):
+    if turn := header_text(headers, CORRELATION):
         attributes["holdfast.turn"] = turn
-    return Hop(f"process {record.topic}", "consumer", _text(headers, TRACEPARENT), attributes)
+    return Hop(f"process {record.topic}", "consumer", header_text(headers, TRACEPARENT), attributes)
 
 
 def wrote(outputs: Sequence[Output]) -> str:
     """The trace context of what a hop wrote; empty where it wrote nothing that has one."""
-    return next((_text(dict(output.headers), TRACEPARENT) for output in outputs if output.headers), "")
+    return next((header_text(dict(output.headers), TRACEPARENT) for output in outputs if output.headers), "")
 
 
-def _text(headers: dict[str, bytes], name: str) -> str:
+def header_text(headers: Mapping[str, bytes], name: str) -> str:
+    """The header *name* as text; empty where there is none."""
     return (headers.get(name) or b"").decode(errors="replace")

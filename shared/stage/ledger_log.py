@@ -8,6 +8,7 @@ import structlog
 
 from shared.stage.base import Record
 from shared.stage.fold import Applied
+from shared.stage.hops import CORRELATION, TRACEPARENT, header_text
 from shared.telemetry.logging import canonical
 
 _log = structlog.get_logger(__name__)
@@ -30,13 +31,9 @@ def tell(record: Record, applied: Applied, duration_seconds: float) -> None:
         offset=record.offset,
         outcome=applied,
         duration_seconds=duration_seconds,
-        event_id=_text(headers, "ce_id"),
+        event_id=header_text(headers, "ce_id"),
         tenant=tenant,
         conversation=conversation,
-        turn=_text(headers, "ce_correlationid"),
-        trace=_text(headers, "traceparent"),
+        turn=header_text(headers, CORRELATION),
+        trace=header_text(headers, TRACEPARENT),
     )
-
-
-def _text(headers: dict[str, bytes], name: str) -> str:
-    return (headers.get(name) or b"").decode(errors="replace")
