@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +25,7 @@ from shared.playbook.model import Playbook
 
 STAGES = ("conversations", "matcher", "reasoner", "verifier")
 POLL_SECONDS = 0.1
+CHECK_SECONDS = 1.0
 
 
 class Broker(StrEnum):
@@ -85,6 +86,24 @@ class Stack:
         """
         for member in (*self.aids.fallen(), *self.services.fallen()):
             raise Fatal(f"{member.name} ended; the end of {member.log}:\n{member.log_tail()}")
+
+    async def guard(self, work: Coroutine[None, None, None]) -> None:
+        """
+        Await *work*, but no longer than the processes live: a dead service answers no turn.
+
+        Raises:
+            Fatal: a process of the stack has ended by itself.
+
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=CHECK_SECONDS)
+                self.check()
+            task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

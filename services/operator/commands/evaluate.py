@@ -5,7 +5,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +39,6 @@ RESULTS = "evaluation.jsonl"
 NAMESPACE = "evaluation."
 SCRIPTED = "scripted"
 EXIT_WRONG = 1
-CHECK_SECONDS = 1.0
 BUDGET_SHARE = 0.9
 """Of a turn's time that the model may use: the rest is for the way there and back."""
 
@@ -211,20 +210,7 @@ async def _played(settings: OperatorSettings, stack: Stack, todo: Sequence[Play]
                 "total_timeout_seconds": seconds,
             }
         )
-        await _guarded(stack, run(stack.kafka, llm, todo, plan, keep))
-
-
-async def _guarded(stack: Stack, playing: Coroutine[None, None, None]) -> None:
-    """Await *playing*, but no longer than the stack's processes live: a dead matcher answers no turn."""
-    task = asyncio.ensure_future(playing)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=CHECK_SECONDS)
-            stack.check()
-        task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await stack.guard(run(stack.kafka, llm, todo, plan, keep))
 
 
 @asynccontextmanager

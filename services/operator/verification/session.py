@@ -2,18 +2,16 @@
 A verifier process of its own to verify by, brought up for one run and taken down again.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.operator.adapters.stack import Broker, Stack, StackPlan, running
+from services.operator.adapters.stack import Broker, StackPlan, running
 from services.operator.settings import OperatorSettings
 from services.operator.verification.result import Result
 from services.operator.verification.runner import TENANT, Plan, Play, run
 
 NAMESPACE = "verification."
-CHECK_SECONDS = 1.0
 BUDGET_SHARE = 0.9
 """Of a turn's time that the model may use: the rest is for the way there and back."""
 
@@ -63,18 +61,5 @@ async def verify(
     async with running(stack_plan, kafka) as stack:
         [member] = stack.services.members.values()
         before = member.cpu_seconds()
-        await _guarded(stack, run(stack.kafka, todo, plan, keep))
+        await stack.guard(run(stack.kafka, todo, plan, keep))
         return Spending(member.cpu_seconds() - before)
-
-
-async def _guarded(stack: Stack, verifying: Coroutine[None, None, None]) -> None:
-    """Await *verifying*, but no longer than the stack's processes live: a dead verifier ends no turn."""
-    task = asyncio.ensure_future(verifying)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=CHECK_SECONDS)
-            stack.check()
-        task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
