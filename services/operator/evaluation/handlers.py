@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from services.operator.evaluation.desk import Desk, address_of
+from services.operator.evaluation.desk import Desk
 from services.operator.evaluation.plays import Plan, Play
 from services.operator.evaluation.result import Result, accepted, observed, said_by, strays
 from services.operator.evaluation.scenario import ExpectedCall, Judged
@@ -65,8 +65,8 @@ async def matched(means: Means, play: Play, plan: Plan) -> Result:
     """What the matcher decides about the conversation's newest messages."""
     begun = time.monotonic()
     version = await means.version(play)
-    turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
-    outcome = await means.desk.outcome(play, turn, plan)
+    turn = opened(play, play.address, version, datetime.now(UTC), plan.turn_seconds_max)
+    outcome = await means.desk.outcome(turn, plan.turn_seconds_max)
     seconds = time.monotonic() - begun
     if not isinstance(outcome, TurnMatched):
         reason = (outcome.reason or str(outcome.result)) if isinstance(outcome, TurnFinished) else NO_ANSWER
@@ -79,7 +79,7 @@ async def performed(means: Means, play: Play, plan: Plan) -> Result:
     begun = time.monotonic()
     version = await means.version(play)
     drafted = reply_as_draft(play, version, datetime.now(UTC), plan.turn_seconds_max)
-    outcome = await means.desk.outcome(play, drafted, plan)
+    outcome = await means.desk.outcome(drafted, plan.turn_seconds_max)
     seconds = time.monotonic() - begun
     if not isinstance(outcome, TurnFinished) or outcome.verification is None:
         return _failed(play, NO_ANSWER if outcome is None else "not_verified", seconds)
@@ -95,9 +95,9 @@ async def called(means: Means, play: Play, plan: Plan) -> Result:
     """Which tools the reasoner calls, or asks the ledger to let it call, when the scenario's guidelines apply."""
     begun = time.monotonic()
     version = await means.version(play)
-    turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
+    turn = opened(play, play.address, version, datetime.now(UTC), plan.turn_seconds_max)
     body = TurnMatched(opened=turn, matching=Matching(active=play.scenario.expected.ids))
-    outcome = await means.desk.outcome(play, body, plan)
+    outcome = await means.desk.outcome(body, plan.turn_seconds_max)
     seconds = time.monotonic() - begun
     if isinstance(outcome, TurnFinished) and outcome.result is FinishResult.FAILED:
         return _failed(play, outcome.reason, seconds)
@@ -116,9 +116,9 @@ async def replied(means: Means, play: Play, plan: Plan) -> Result:
     """What the reasoner drafts, or leaves unsaid, when the scenario's guidelines apply."""
     begun = time.monotonic()
     scenario, version = play.scenario, await means.version(play)
-    turn = opened(play, address_of(play), version, datetime.now(UTC), plan.turn_seconds_max)
+    turn = opened(play, play.address, version, datetime.now(UTC), plan.turn_seconds_max)
     outcome = await means.desk.outcome(
-        play, TurnMatched(opened=turn, matching=Matching(active=scenario.expected.ids)), plan
+        TurnMatched(opened=turn, matching=Matching(active=scenario.expected.ids)), plan.turn_seconds_max
     )
     seconds = time.monotonic() - begun
     if isinstance(outcome, TurnDrafted):
@@ -234,9 +234,7 @@ def reply_as_draft(play: Play, version: str, now: datetime, seconds_max: float) 
     """
     scenario = play.scenario
     asked = scenario.model_copy(update={"conversation": scenario.conversation[:-1]})
-    turn = opened(
-        Play(asked, play.guidelines, play.repeat, play.fingerprint), address_of(play), version, now, seconds_max
-    )
+    turn = opened(Play(asked, play.guidelines, play.repeat, play.fingerprint), play.address, version, now, seconds_max)
     reply = scenario.conversation[-1].text
     fact = FactRecord(id="reply", text=reply, source="tool:reply")
     segment = Segment(kind=SegmentKind.CLAIM, text=reply, fact_ids=(fact.id,))

@@ -9,7 +9,7 @@ from services.operator.evaluation.result import Result
 from services.operator.evaluation.scenario import Judged, Scenario
 from shared.errors import Fatal
 from shared.events.claims import ReasoningMode
-from shared.events.envelope import derived_id
+from shared.events.envelope import Address, derived_id
 
 TENANT = "evaluation"
 DRAFTED = frozenset({Judged.REPLIED, Judged.CALLS})
@@ -34,6 +34,11 @@ class Play:
     def turn(self) -> str:
         """The turn's id, the same whenever it is played again, so that recorded answers are found by it."""
         return derived_id("evaluation", self.fingerprint, self.repeat)
+
+    @property
+    def address(self) -> Address:
+        """The conversation that it is."""
+        return Address(TENANT, f"{self.fingerprint}-{self.repeat}")
 
 
 @dataclass(frozen=True, slots=True)

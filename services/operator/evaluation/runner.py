@@ -65,7 +65,7 @@ async def _means(kafka: KafkaSettings, llm: LlmSettings, plan: Plan) -> AsyncIte
     versions: dict[str, asyncio.Task[Published]] = {}
     async with (
         publishing(kafka) as publish,
-        open_desk(kafka) as desk,
+        open_desk(kafka, TENANT) as desk,
         build_model(llm, LlmMetrics(CollectorRegistry())) as model,
     ):
 

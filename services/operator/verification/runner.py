@@ -3,24 +3,19 @@ Verifying labelled drafts: `turn.drafted` for a running verifier, and the `turn.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.operator.adapters.playbooks import publishing
-from services.operator.adapters.publisher import event
-from services.operator.adapters.reader import TopicReader
+from services.operator.evaluation.desk import Desk, open_desk
 from services.operator.verification.drafts import Domain, Draft, Said
 from services.operator.verification.result import Result, judged
-from shared.broker.clients import KafkaSettings, producer
-from shared.errors import Fatal
-from shared.events import topics
+from shared.broker.clients import KafkaSettings
 from shared.events.claims import ReasoningMode
-from shared.events.codec import encode
 from shared.events.conversation import Author
 from shared.events.envelope import Address, derived_id
 from shared.events.turns import (
@@ -40,8 +35,7 @@ from shared.playbook.model import Playbook, Variant
 from shared.playbook.topic import Published
 
 TENANT = "verification"
-GRACE_SECONDS = 15.0
-"""Beyond a turn's deadline, that its verdict may still be under way."""
+NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +98,14 @@ async def run(kafka: KafkaSettings, todo: Sequence[Play], plan: Plan, keep: Call
 
     """
     places = asyncio.Semaphore(plan.open_max)
-    async with publishing(kafka) as publish, _verdicts(kafka) as desk:
+    async with publishing(kafka) as publish, open_desk(kafka, TENANT) as desk:
         versions: dict[str, asyncio.Task[Published]] = {}
 
         async def one(play: Play) -> None:
             async with places:
                 if play.agent not in versions:
                     versions[play.agent] = group.create_task(_published(publish, play))
-                keep(await desk.verified(play, (await versions[play.agent]).version, plan.turn_seconds_max))
+                keep(await _verified(desk, play, (await versions[play.agent]).version, plan.turn_seconds_max))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -170,70 +164,20 @@ def _fingerprint(domain: Domain, draft: Draft, variant: Variant, model: str) -> 
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
-@dataclass(slots=True)
-class _Desk:
-    """Hands drafts in, and waits for what becomes of them."""
-
-    publish: Callable[[Address, TurnDrafted], Awaitable[object]]
-    waiting: dict[str, asyncio.Future[TurnFinished]] = field(default_factory=dict)
-
-    async def verified(self, play: Play, version: str, seconds_max: float) -> Result:
-        """The result of *play*; a failure where no verdict came in time."""
-        address = Address(TENANT, f"{play.fingerprint}-{play.repeat}")
-        future = self.waiting[play.turn] = asyncio.get_running_loop().create_future()
-        begun = time.monotonic()
-        try:
-            await self.publish(address, drafted(play, address, version, datetime.now(UTC), seconds_max))
-            finished = await asyncio.wait_for(future, seconds_max + GRACE_SECONDS)
-            found = judged(play.domain, play.draft, finished)
-        except TimeoutError:
-            found = {"failure": "no_answer"}
-        finally:
-            del self.waiting[play.turn]
-        return Result.model_validate(
-            {
-                "fingerprint": play.fingerprint,
-                "repeat": play.repeat,
-                "variant": play.variant,
-                "domain": play.domain.domain,
-                "draft": play.number + 1,
-                "seconds": round(time.monotonic() - begun, 3),
-                **found,
-            }
-        )
-
-    async def follow(self, reader: TopicReader) -> None:
-        """Hand on what is read until cancelled."""
-        while True:
-            for seen in await reader.read():
-                body = seen.event.data
-                if isinstance(body, TurnFinished) and seen.address.tenant == TENANT:
-                    future = self.waiting.get(seen.event.correlation_id)
-                    if future is not None and not future.done():
-                        future.set_result(body)
-
-
-@contextlib.asynccontextmanager
-async def _verdicts(kafka: KafkaSettings) -> AsyncIterator[_Desk]:
-    writing = producer(kafka)
-    await writing.start()
-    topic = kafka.namespace + topics.TURNS_DRAFTED
-
-    async def publish(address: Address, body: TurnDrafted) -> object:
-        envelope = event(address, "turn.drafted", body, event_id=body.opened.turn.id)
-        headers, value = encode(envelope)
-        return await writing.send_and_wait(topic, value, key=address.key, headers=list(headers))
-
-    desk = _Desk(publish)
-    try:
-        async with TopicReader(kafka, (topics.TURNS_FINISHED,), start="end") as reader:
-            following = asyncio.create_task(desk.follow(reader))
-            try:
-                yield desk
-            finally:
-                following.cancel()
-                ended = (await asyncio.gather(following, return_exceptions=True))[0]
-                if not isinstance(ended, asyncio.CancelledError):
-                    raise Fatal(f"the verdicts could not be read any more: {ended!r}")
-    finally:
-        await writing.stop()
+async def _verified(desk: Desk, play: Play, version: str, seconds_max: float) -> Result:
+    """The result of *play*; a failure where no verdict came in time."""
+    begun = time.monotonic()
+    address = Address(TENANT, f"{play.fingerprint}-{play.repeat}")
+    outcome = await desk.outcome(drafted(play, address, version, datetime.now(UTC), seconds_max), seconds_max)
+    found = judged(play.domain, play.draft, outcome) if isinstance(outcome, TurnFinished) else {"failure": NO_ANSWER}
+    return Result.model_validate(
+        {
+            "fingerprint": play.fingerprint,
+            "repeat": play.repeat,
+            "variant": play.variant,
+            "domain": play.domain.domain,
+            "draft": play.number + 1,
+            "seconds": round(time.monotonic() - begun, 3),
+            **found,
+        }
+    )

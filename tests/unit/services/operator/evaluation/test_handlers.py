@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, outcome):
         self._outcome = outcome
 
-    async def outcome(self, _play, body, _plan):
+    async def outcome(self, body, _seconds_max):
         return self._outcome(body)
 
 
