@@ -5,10 +5,9 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -20,18 +19,16 @@ from rich.progress import Progress
 from services.operator.adapters.stack import Broker, Stack, StackPlan, running
 from services.operator.commands.report import needs_extra
 from services.operator.evaluation.distractors import distractors
+from services.operator.evaluation.endpoint import Answers, Model
 from services.operator.evaluation.kept import append_result, drop_partial_line, read_results
 from services.operator.evaluation.plays import TENANT, Plan, Play, in_modes, plays
 from services.operator.evaluation.recorded import SCRIPTED_ONLY
-from services.operator.evaluation.recording import RecordingProxy
 from services.operator.evaluation.result import Result
 from services.operator.evaluation.runner import by_stages, run
 from services.operator.evaluation.scenario import Scenario, read_scenarios
 from services.operator.evaluation.scripted import scripted_rules
 from services.operator.settings import OperatorSettings
 from shared.errors import Fatal
-from shared.llm.rehearsal.server import RehearsalServer
-from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.settings import read_settings
 
 SAMPLES = Path(str(files("services.operator"))) / "samples" / "scenarios"
@@ -41,24 +38,6 @@ SCRIPTED = "scripted"
 EXIT_WRONG = 1
 BUDGET_SHARE = 0.9
 """Of a turn's time that the model may use: the rest is for the way there and back."""
-
-
-class Model(StrEnum):
-    """Who answers: the endpoint of the settings, the rehearsal model, or the labels themselves."""
-
-    ENDPOINT = "endpoint"
-    REHEARSAL = "rehearsal"
-    SCRIPTED = "scripted"
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """Where the matcher runs and what it asks."""
-
-    broker: Broker
-    model: Model
-    record: Path | None
-    replay: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +85,8 @@ def command(
     """
     needs_extra()
     settings = read_settings(OperatorSettings, os.environ)
-    setup = Setup(broker, model, record, replay)
-    _check(setup, settings)
+    answers = Answers(model, record, replay)
+    answers.check(settings.llm)
     console = Console()
     known, unfit = _read(scenarios or sorted(SAMPLES.glob("*.yaml")), area, model)
     if arms:
@@ -125,7 +104,7 @@ def command(
         f"{len(known)} scenarios, {len(unfit)} that do not fit; {len(wanted) - len(todo)} plays kept in {kept}"
     )
     if todo:
-        asyncio.run(_play(setup, settings, known, todo, plan, kept))
+        asyncio.run(_play(answers, broker, settings, known, todo, plan, kept))
     found = [result for key, result in read_results(kept, Result).items() if key in wanted]
     written = Outputs(json_file, junit_file, html_file)
     if arms:
@@ -134,17 +113,6 @@ def command(
         _show(console, found, sizes, unfit, compare, written)
     if not all(result.is_right for result in found):
         raise typer.Exit(EXIT_WRONG)
-
-
-def _check(setup: Setup, settings: OperatorSettings) -> None:
-    if setup.record and setup.replay:
-        raise Fatal("--record also reuses what its folder holds, and --replay asks no model: give one of them")
-    if not (setup.record or setup.replay):
-        return
-    if setup.model is not Model.ENDPOINT:
-        raise Fatal(f"--record and --replay keep the answers of an endpoint; `--model {setup.model}` has none")
-    if settings.llm.provider != "openai":
-        raise Fatal(f"--record and --replay know only OpenAI-compatible endpoints, not {settings.llm.provider}")
 
 
 def _read(paths: Sequence[Path], area: str, model: Model) -> tuple[list[Scenario], dict[str, str]]:
@@ -164,7 +132,13 @@ def _read(paths: Sequence[Path], area: str, model: Model) -> tuple[list[Scenario
 
 
 async def _play(
-    setup: Setup, settings: OperatorSettings, known: Sequence[Scenario], todo: Sequence[Play], plan: Plan, kept: Path
+    answers: Answers,
+    broker: Broker,
+    settings: OperatorSettings,
+    known: Sequence[Scenario],
+    todo: Sequence[Play],
+    plan: Plan,
+    kept: Path,
 ) -> None:
     seconds = plan.turn_seconds_max
     environ = {
@@ -175,7 +149,7 @@ async def _play(
         "HOLDFAST_MATCHER_MODEL_WAIT_MAX_SECONDS": f"{seconds:g}",
         "HOLDFAST_REASONER_MODEL_SHARE": f"{BUDGET_SHARE:g}",
     }
-    async with _model_url(setup, settings, known, seconds) as url:
+    async with answers.url(settings.llm, partial(scripted_rules, known), seconds) as url:
         # Topics of its own: a running Holdfast must not answer these turns.
         kafka = settings.kafka.model_copy(update={"namespace": settings.kafka.namespace + NAMESPACE})
         for stages, group in by_stages(todo).items():
@@ -184,7 +158,7 @@ async def _play(
                 folder=Path(settings.operator.folder) / "evaluate",
                 tenant=TENANT,
                 playbook=first.scenario.playbook(first.agent, distractors(first.scenario, first.guidelines)),
-                broker=setup.broker,
+                broker=broker,
                 stages=stages,
                 model_url=url,
                 environ=environ,
@@ -211,24 +185,6 @@ async def _played(settings: OperatorSettings, stack: Stack, todo: Sequence[Play]
             }
         )
         await stack.guard(run(stack.kafka, llm, todo, plan, keep))
-
-
-@asynccontextmanager
-async def _model_url(
-    setup: Setup, settings: OperatorSettings, known: Sequence[Scenario], seconds: float
-) -> AsyncIterator[str]:
-    """The endpoint that the matcher asks; empty: the stack starts the rehearsal model."""
-    if setup.model is Model.SCRIPTED:
-        async with RehearsalServer(RehearsalSettings(), rules=scripted_rules(known)) as server:
-            yield server.url
-    elif setup.model is Model.REHEARSAL:
-        yield ""
-    elif folder := setup.replay or setup.record:
-        upstream = "" if setup.replay else settings.llm.url
-        async with RecordingProxy(folder, upstream, answer_seconds_max=seconds) as proxy:
-            yield proxy.url
-    else:
-        yield settings.llm.url
 
 
 def _show_arms(console: Console, found: Sequence[Result], wanted: Sequence[Play], written: Outputs) -> None:

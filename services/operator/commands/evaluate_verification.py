@@ -5,9 +5,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from services.operator.adapters.stack import Broker
-from services.operator.commands.evaluate import Model
 from services.operator.commands.report import needs_extra
+from services.operator.evaluation.endpoint import Answers, Model
 from services.operator.evaluation.kept import append_result, drop_partial_line, read_results
-from services.operator.evaluation.recording import RecordingProxy
 from services.operator.settings import OperatorSettings
 from services.operator.verification.drafts import Domain, read_domains
 from services.operator.verification.result import Result, by_variant
@@ -28,30 +25,12 @@ from services.operator.verification.runner import Plan, plays
 from services.operator.verification.scripted import Rates, scripted_rules
 from services.operator.verification.session import BUDGET_SHARE, verify
 from shared.errors import Fatal
-from shared.llm.rehearsal.server import RehearsalServer
-from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.playbook.model import Variant
 from shared.settings import read_settings
 
 SAMPLES = Path(str(files("services.operator"))) / "samples" / "verification"
 RESULTS = "verification.jsonl"
 EXIT_INCOMPLETE = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """Where the verifier runs and what it asks."""
-
-    broker: Broker
-    model: Model
-    rates: Rates
-    record: Path | None = None
-    replay: Path | None = None
-
-    @property
-    def label(self) -> str:
-        """What results are kept under, for a model that is none of the settings'."""
-        return f"{self.model}:{self.rates}" if self.model is Model.SCRIPTED else self.model.value
 
 
 def command(
@@ -84,11 +63,14 @@ def command(
     """
     needs_extra()
     settings = read_settings(OperatorSettings, os.environ)
-    setup = Setup(broker, model, Rates(miss, false_alarm, seed), record, replay)
-    _check(setup, settings)
+    answers, rates = Answers(model, record, replay), Rates(miss, false_alarm, seed)
+    answers.check(settings.llm)
+    if model is not Model.SCRIPTED and (rates.miss or rates.false_alarm):
+        raise Fatal("--miss and --false-alarm are the scripted verifier's; add `--model scripted`")
     console = Console()
     domains = read_domains(drafts or sorted(SAMPLES.glob("*.yaml")))
-    label = settings.llm.model if model is Model.ENDPOINT else setup.label
+    labels = {Model.ENDPOINT: settings.llm.model, Model.SCRIPTED: f"{model}:{rates}"}
+    label = labels.get(model, model.value)
     variants = tuple(dict.fromkeys(variant or [Variant.TWO_STEP]))
     plan = Plan(label, variants, repeats, open_max, answer_seconds_max / BUDGET_SHARE)
     kept = results or Path(settings.operator.folder) / RESULTS
@@ -98,7 +80,7 @@ def command(
     wanted = {(play.fingerprint, play.repeat) for play in plays(domains, plan, {})}
     console.print(f"{len(wanted)} verifications of {len(domains)} domains; {len(wanted) - len(todo)} kept in {kept}")
     if todo:
-        asyncio.run(_verify(setup, settings, domains, plan, kept))
+        asyncio.run(_verify(answers, rates, broker, settings, domains, plan, kept))
     found = [result for key, result in read_results(kept, Result).items() if key in wanted]
     _show(console, found, json_file)
     if unfinished := [result for result in found if not result.is_final]:
@@ -107,20 +89,17 @@ def command(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _check(setup: Setup, settings: OperatorSettings) -> None:
-    if setup.record and setup.replay:
-        raise Fatal("--record also reuses what its folder holds, and --replay asks no model: give one of them")
-    if (setup.record or setup.replay) and (setup.model is not Model.ENDPOINT or settings.llm.provider != "openai"):
-        raise Fatal("--record and --replay keep the answers of an OpenAI-compatible endpoint, and of nothing else")
-    if setup.model is not Model.SCRIPTED and (setup.rates.miss or setup.rates.false_alarm):
-        raise Fatal("--miss and --false-alarm are the scripted verifier's; add `--model scripted`")
-
-
 async def _verify(
-    setup: Setup, settings: OperatorSettings, domains: tuple[Domain, ...], plan: Plan, kept: Path
+    answers: Answers,
+    rates: Rates,
+    broker: Broker,
+    settings: OperatorSettings,
+    domains: tuple[Domain, ...],
+    plan: Plan,
+    kept: Path,
 ) -> None:
     todo = plays(domains, plan, read_results(kept, Result))
-    async with model_url(setup, settings, domains, plan.turn_seconds_max) as url:
+    async with answers.url(settings.llm, partial(scripted_rules, domains, rates), plan.turn_seconds_max) as url:
         with Progress(transient=True) as progress:
             task = progress.add_task("verifying", total=len(todo))
 
@@ -128,25 +107,7 @@ async def _verify(
                 append_result(kept, result)
                 progress.advance(task)
 
-            await verify(settings, todo, plan, keep, broker=setup.broker, model_url=url)
-
-
-@asynccontextmanager
-async def model_url(
-    setup: Setup, settings: OperatorSettings, domains: tuple[Domain, ...], seconds: float
-) -> AsyncIterator[str]:
-    """The endpoint that the verifier asks; empty: the stack starts the rehearsal model."""
-    if setup.model is Model.SCRIPTED:
-        async with RehearsalServer(RehearsalSettings(), rules=scripted_rules(domains, setup.rates)) as server:
-            yield server.url
-    elif setup.model is Model.REHEARSAL:
-        yield ""
-    elif folder := setup.replay or setup.record:
-        upstream = "" if setup.replay else settings.llm.url
-        async with RecordingProxy(folder, upstream, answer_seconds_max=seconds) as proxy:
-            yield proxy.url
-    else:
-        yield settings.llm.url
+            await verify(settings, todo, plan, keep, broker=broker, model_url=url)
 
 
 def _show(console: Console, found: list[Result], json_file: Path | None) -> None:
