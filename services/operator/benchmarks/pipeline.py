@@ -5,7 +5,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -119,6 +120,17 @@ async def gauge(client: httpx.AsyncClient, member: Member, name: str) -> float:
 async def played(stack: Stack, load: list[Message], *, tenant: str, agent: str, open_max: int) -> list[Exchange]:
     """What becomes of *load*, one message a conversation, *open_max* at once."""
     dialogues = [Dialogue(message.conversation, (), (Line(message.text, 0.0),)) for message in load]
+    async with closed_loop(stack, dialogues, tenant=tenant, agent=agent, open_max=open_max) as (watch, task):
+        await _until(stack, task.done)
+        task.result()
+        return list(watch.exchanges.values())
+
+
+@asynccontextmanager
+async def closed_loop(
+    stack: Stack, dialogues: Sequence[Dialogue], *, tenant: str, agent: str, open_max: int
+) -> AsyncIterator[tuple[Watch, asyncio.Task[None]]]:
+    """Play *dialogues*, *open_max* at once, a new one as one ends: who watches the outcomes, and the playing's task."""
     async with (
         Publisher(stack.kafka) as publisher,
         Watch(stack.kafka, tenant=tenant, start="end") as watch,
@@ -131,9 +143,7 @@ async def played(stack: Stack, load: list[Message], *, tenant: str, agent: str, 
             watch=watch,
         ) as task,
     ):
-        await _until(stack, task.done)
-        task.result()
-        return list(watch.exchanges.values())
+        yield watch, task
 
 
 async def _settled(stack: Stack, watch: Watch) -> None:

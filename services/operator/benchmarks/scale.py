@@ -15,10 +15,8 @@ from enum import StrEnum
 
 import psutil
 
-from services.operator.adapters.drive import Pace, playing
-from services.operator.adapters.publisher import Publisher
 from services.operator.adapters.stack import Stack
-from services.operator.adapters.watch import Watch
+from services.operator.benchmarks.pipeline import closed_loop
 from services.operator.domain.dialogues import Dialogue, Line
 
 SHARE_MIN = 0.85
@@ -115,18 +113,7 @@ async def measure(
 ) -> Point:
     """Turns that end within *seconds*, after a warm-up, while *open_max* conversations are open, of one text each."""
     dialogues = [Dialogue(f"s{processes}-{number}", (), (Line(text, 0.0),)) for number, text in enumerate(texts)]
-    async with (
-        Publisher(stack.kafka) as publisher,
-        Watch(stack.kafka, tenant=tenant, start="end") as watch,
-        playing(
-            dialogues,
-            tenant=tenant,
-            agent=agent,
-            pace=Pace(conversations_max=open_max),
-            publisher=publisher,
-            watch=watch,
-        ) as loop,
-    ):
+    async with closed_loop(stack, dialogues, tenant=tenant, agent=agent, open_max=open_max) as (watch, loop):
         await _during(stack, loop, warm_up_seconds)
         begun, ended = time.monotonic(), len(watch.exchanges)
         psutil.cpu_percent()
