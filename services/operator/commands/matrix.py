@@ -3,9 +3,7 @@
 """
 
 import asyncio
-import json
 import os
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +17,7 @@ from services.operator.adapters.samples import bank_playbook, sample_texts
 from services.operator.adapters.stack import Broker
 from services.operator.faults.matrix import ROWS, chosen
 from services.operator.faults.post import LoadPlan
+from services.operator.faults.report import read_results, write_results
 from services.operator.faults.running import MatrixPlan, RowResult, run_row
 from services.operator.faults.world import Row
 from services.operator.settings import OperatorSettings
@@ -28,12 +27,15 @@ from shared.settings import read_settings
 def command(
     names: Annotated[list[str] | None, typer.Argument(help="rows to run; all without", metavar="ROW...")] = None,
     broker: Annotated[Broker, typer.Option(help="rows of the brokers need kafka3")] = Broker.KAFKA3,
-    events: Annotated[int, typer.Option(help="customer messages a row", min=100)] = 20_000,
+    events: Annotated[int, typer.Option(help="customer messages a row; see --list", min=100)] = 20_000,
     rate: Annotated[float, typer.Option(help="messages a second", min=0.001)] = 100.0,
     replicas: Annotated[int, typer.Option(help="processes of each stage", min=1)] = 2,
     latency: Annotated[float, typer.Option(help="seconds that the rehearsal model takes", min=0)] = 0.1,
     seed: Annotated[int, typer.Option(help="of loads and faults")] = 1,
-    report: Annotated[Path | None, typer.Option(help="write the results as JSON")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="JSON file of results; a row that is run takes the place of what it has there")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="do not run rows again that held by the report, at that volume")] = False,
     show: Annotated[bool, typer.Option("--list", help="only list the rows")] = False,
 ) -> None:
     """
@@ -47,30 +49,37 @@ def command(
     console = Console()
     rows = chosen(names or [])
     if show:
-        console.print(_listing())
+        console.print(_listing(events))
         return
+    if resume and report is None:
+        raise typer.BadParameter("--resume goes on with a file that --report names", param_hint="--resume")
+    known = read_results(report) if report else {}
     settings = read_settings(OperatorSettings, os.environ)
-    plan = MatrixPlan(
+    plan = partial(
+        MatrixPlan,
         folder=Path(settings.operator.folder) / "matrix",
         playbook=bank_playbook(),
-        load=LoadPlan(sample_texts(), events, max(50, events // 4), seed),
         rate=rate,
         broker=broker,
         replicas=replicas,
         latency_seconds=latency,
         ready_seconds_max=settings.operator.ready_seconds_max * 2,
     )
-    results: list[RowResult] = []
+    held = 0
     for row in rows:
-        with console.status(f"[bold]{row.name}[/]: {row.what}") as status:
-            result = asyncio.run(run_row(row, plan, settings.kafka, partial(_tell, status, row)))
-        results.append(result)
+        asked = events * row.volumes
+        result = known.get(row.name) if resume else None
+        if result is None or result.broken or result.asked < asked:
+            load = LoadPlan(sample_texts(), asked, max(50, asked // 4), seed)
+            with console.status(f"[bold]{row.name}[/]: {row.what}") as status:
+                result = asyncio.run(run_row(row, plan(load=load), settings.kafka, partial(_tell, status, row)))
+            known[row.name] = result
+            if report:
+                write_results(report, known)
+        held += not result.broken
         console.print(line(result), highlight=False)
-        if report:
-            report.write_text(json.dumps([asdict(done) for done in results], indent=1), encoding="utf-8")
-    held = sum(not result.broken for result in results)
-    console.print(f"[bold]{held} of {len(results)} rows held[/]")
-    raise typer.Exit(0 if held == len(results) else 1)
+    console.print(f"[bold]{held} of {len(rows)} rows held[/]")
+    raise typer.Exit(0 if held == len(rows) else 1)
 
 
 def line(result: RowResult) -> str:
@@ -90,8 +99,9 @@ def _tell(status: Status, row: Row, phase: str) -> None:
     status.update(f"[bold]{row.name}[/]: {phase}")
 
 
-def _listing() -> Table:
+def _listing(events: int) -> Table:
     table = Table("row", "fault", header_style="bold", title="the fault matrix")
+    table.add_column("messages", justify="right")
     for row in ROWS.values():
-        table.add_row(row.name, row.what)
+        table.add_row(row.name, row.what, f"{events * row.volumes:,}")
     return table

@@ -112,6 +112,7 @@ ROWS = (
         "kill -9 of one of three brokers every 30 s",
         kill_brokers,
         exact=False,
+        volumes=5,
     ),
     Row(
         "broker-pause",

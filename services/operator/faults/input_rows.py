@@ -240,6 +240,7 @@ ROWS = (
         plant,
         load=post.poisoned,
         judge=canaries_stay_at_home,
+        volumes=5,
     ),
     Row("playbook-change", "a new version every 4 s, and a faulty one", change_playbooks, judge=versions_are_named),
     Row("replay", "the stages' groups set back to the beginning", judge=replay_everything, exact=False),

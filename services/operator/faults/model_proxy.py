@@ -3,7 +3,6 @@ Between the services and the model: a proxy on loopback whose faults are switche
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,7 +72,10 @@ class ModelProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._fault is not None and self._random.random() < self._share:
             self.faulty += 1
-            return await self._fault(request, self._random)
+            try:
+                return await self._fault(request, self._random)
+            except ConnectionResetError:
+                return web.Response(status=504)  # to nobody: the caller has given up, as it should
         self.passed += 1
         return await self._passed_on(request)
 
@@ -113,10 +115,9 @@ async def trickle(request: web.Request, _: random.Random) -> web.StreamResponse:
     """Headers, then one byte every few seconds."""
     response = web.StreamResponse(headers={"content-type": "application/json"})
     await response.prepare(request)
-    with contextlib.suppress(ConnectionResetError):  # the caller has given up, as it should
-        for _byte in range(round(STALL_SECONDS / TRICKLE_SECONDS)):
-            await response.write(b" ")
-            await asyncio.sleep(TRICKLE_SECONDS)
+    for _byte in range(round(STALL_SECONDS / TRICKLE_SECONDS)):
+        await response.write(b" ")
+        await asyncio.sleep(TRICKLE_SECONDS)
     return response
 
 

@@ -53,10 +53,12 @@ class MatrixPlan:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What a row came to; `broken` is empty where everything held."""
+    """What a row came to, of so many `asked` messages; `broken` is empty where everything held."""
 
     row: str
     what: str
+    asked: int
+    rate: float
     messages: int
     turns: int
     outcomes: Mapping[str, int]
@@ -88,7 +90,7 @@ async def run_row(row: Row, plan: MatrixPlan, kafka: KafkaSettings, report: Call
         quiet_seconds = await _drained(world)
         report("judging")
         await row.judge(world)
-        return await _judged(row, world, aids, quiet_seconds)
+        return await _judged(row, plan, world, aids, quiet_seconds)
 
 
 async def _model(plan: MatrixPlan, aids: Fleet) -> str:
@@ -170,7 +172,7 @@ async def _drained(world: World) -> float:
     return seconds
 
 
-async def _judged(row: Row, world: World, aids: Fleet, quiet_seconds: float) -> RowResult:
+async def _judged(row: Row, plan: MatrixPlan, world: World, aids: Fleet, quiet_seconds: float) -> RowResult:
     audit = world.watch.auditor.report()
     calls = await _calls(aids)
     scraped = await invariants.scrape(world.stack.services)
@@ -194,6 +196,8 @@ async def _judged(row: Row, world: World, aids: Fleet, quiet_seconds: float) -> 
     return RowResult(
         row=row.name,
         what=row.what,
+        asked=plan.load.events,
+        rate=plan.rate,
         messages=audit.messages,
         turns=audit.turns,
         outcomes=audit.outcomes,

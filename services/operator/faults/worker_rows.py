@@ -101,7 +101,7 @@ def _victim(world: World) -> Member:
 
 
 ROWS = (
-    Row("worker-kill", "kill -9 of a service process every 2–5 s", kill_workers, exact=False),
+    Row("worker-kill", "kill -9 of a service process every 2–5 s", kill_workers, exact=False, volumes=5),
     Row("worker-pause", "SIGSTOP of a service process for 12 s", pause_workers, exact=False),
     Row("rolling-sigterm", "every process told to stop and replaced, in turn", roll, exact=False),
     Row("rebalance-storm", "a member leaves or joins every 2 s", storm, exact=False),

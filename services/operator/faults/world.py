@@ -82,7 +82,8 @@ class Row:
     once all is drained. `environ` goes to every service, what `environ_of` tells to one of them (see `StackPlan`),
     `broker` to Apache Kafka's configuration; with `tls` services come over TLS. `exact` says that the services'
     counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that turns may pass
-    their deadline.
+    their deadline. A row publishes `volumes` times as much as is asked for: kills come at many moments before one
+    comes at the moment that matters.
     """
 
     name: str
@@ -96,3 +97,4 @@ class Row:
     tls: bool = False
     exact: bool = True
     expires: bool = False
+    volumes: int = 1
