@@ -47,6 +47,9 @@ class Platform:
         self._plan = plan
         self._broker = broker
         self._loop = loop
+        # Where the other body of an id came after the erasure it is the one that stands: a late copy of the first
+        # conflicts with it.
+        self._first_bodies_forgotten: set[Address] = set()
 
     def telling(self, event: Event) -> Callable[[], None]:
         """What publishes *event* once; the same bytes each time that it is called."""
@@ -79,11 +82,15 @@ class Platform:
         match event.what:
             case "message" | "too_large" | "expired" | "unknown_agent":
                 self.expected.messages[_name(event)] = address
+                if event.number == 0 and address in self._first_bodies_forgotten:
+                    self.expected.refusable.add(place)
             case "erased":
                 self.expected.erased.add(address)
             case "conflict":
                 # Of an erased conversation no id is remembered, so the other body is refused as what it is.
                 self.expected.refusable.add(place)
+                if address in self.expected.erased:
+                    self._first_bodies_forgotten.add(address)
             case "poison":
                 self.expected.poison[place] = record
 

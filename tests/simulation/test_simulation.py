@@ -41,6 +41,15 @@ def test_every_invariant_holds(first):
     assert broken == {}, f"replay with: make simulate REPLAY={min(broken, default='')}"
 
 
+def test_after_an_erasure_whichever_body_of_an_id_comes_first_stands():
+    """Of an erased conversation no id is remembered; the late copy of its first message meets another body there."""
+    result = simulate(4893)
+
+    letters = [line for line in result.trace.lines() if "append" in line and "dead.letters" in line]
+    assert [line.split()[-3] for line in letters] == ["id_conflict"]
+    assert result.violations == ()
+
+
 def test_a_seed_gives_the_same_trace_each_time_in_any_process():
     """A second run in one process, and runs in processes that hash strings otherwise, have the same trace's hash."""
     seeds = [seed for seed in range(60) if plan_of(seed).weather.profile == "rough"][:8]
