@@ -29,6 +29,9 @@ def command(
     broker: Annotated[Broker, typer.Option(help="rows of the brokers need kafka3")] = Broker.KAFKA3,
     events: Annotated[int, typer.Option(help="customer messages a row; see --list", min=100)] = 20_000,
     rate: Annotated[float, typer.Option(help="messages a second", min=0.001)] = 100.0,
+    waiting: Annotated[
+        int, typer.Option(help="so many messages without an outcome pause the load; 0: nothing does", min=0)
+    ] = 500,
     replicas: Annotated[int, typer.Option(help="processes of each stage", min=1)] = 2,
     latency: Annotated[float, typer.Option(help="seconds that the rehearsal model takes", min=0)] = 0.1,
     seed: Annotated[int, typer.Option(help="of loads and faults")] = 1,
@@ -63,6 +66,7 @@ def command(
         broker=broker,
         replicas=replicas,
         latency_seconds=latency,
+        waiting_max=waiting,
         ready_seconds_max=settings.operator.ready_seconds_max * 2,
     )
     held = 0

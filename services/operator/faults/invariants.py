@@ -14,6 +14,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.operator.adapters.fleet import Fleet, Member
+from services.operator.adapters.watch import Exchange
 from services.operator.faults.hunt import RecordHunt
 from services.operator.faults.hunt import words as words_of
 from services.operator.faults.post import TENANTS
@@ -21,6 +22,7 @@ from services.operator.faults.records import raw_records
 from shared.broker.clients import KafkaSettings
 from shared.errors import Fatal
 from shared.events.topics import TOPICS
+from shared.events.turns import Outcome
 
 CALLS_A_TURN_MAX = 4.0
 QUIET_SECONDS_MAX = 60.0
@@ -87,6 +89,19 @@ def quiet(seconds: float) -> Iterator[str]:
     """I10: how long after the last fault the last message had its outcome."""
     if seconds > QUIET_SECONDS_MAX:
         yield f"I10: the last outcome came {seconds:.0f} s after the last fault"
+
+
+def in_time(exchanges: Iterable[Exchange]) -> Iterator[str]:
+    """Turns that passed their deadline, where nothing that was done should take so long."""
+    late = sorted(
+        (one for one in exchanges if one.closed.outcome is Outcome.EXPIRED), key=lambda one: one.closed.turn.opened_at
+    )
+    if late:
+        first, last = late[0].closed.turn, late[-1].closed.turn
+        yield (
+            f"{len(late)} turns expired, though nothing in this row should take that long; the first is {first.id} "
+            f"in {first.conversation}, opened {first.opened_at:%T}, the last {last.id}, opened {last.opened_at:%T}"
+        )
 
 
 def left(codes: dict[str, int], seconds: float) -> Iterator[str]:

@@ -4,10 +4,11 @@ One row of the matrix, run: bring everything up, load it, disturb it, let it com
 
 import asyncio
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -72,12 +73,23 @@ class RowResult:
 
 async def run_row(row: Row, plan: MatrixPlan, kafka: KafkaSettings, report: Callable[[str], None]) -> RowResult:
     """
-    Run *row*; *report* is told of the phases.
+    Run *row*; *report* is told of the phases. The logs and topics of a row that broke stay beside *plan*'s folder,
+    under the row's name.
 
     Raises:
         Fatal: something did not come up, or the row needs Apache Kafka's own processes.
 
     """
+    result = await _run(row, plan, kafka, report)
+    if result.broken:
+        remains = plan.folder.with_name(f"{plan.folder.name}-{row.name}")
+        shutil.rmtree(remains, ignore_errors=True)
+        plan.folder.rename(remains)
+        result = replace(result, figures={**result.figures, "what remains of it": str(remains)})
+    return result
+
+
+async def _run(row: Row, plan: MatrixPlan, kafka: KafkaSettings, report: Callable[[str], None]) -> RowResult:
     async with AsyncExitStack() as stack:
         aids = Fleet(plan.folder.with_name(f"{plan.folder.name}-model"), {})
         stack.push_async_callback(aids.stop)
@@ -187,8 +199,8 @@ async def _judged(row: Row, plan: MatrixPlan, world: World, aids: Fleet, quiet_s
     ]
     if row.exact:
         broken += invariants.conserved(scraped, messages=audit.messages, turns=audit.turns)
-    if not row.expires and (expired := audit.outcomes.get("expired", 0)):
-        broken.append(f"{expired} turns expired, though nothing in this row should take that long")
+    if not row.expires:
+        broken += invariants.in_time(world.watch.exchanges.values())
     begin = time.monotonic()
     codes = await world.stack.services.stop()
     stop_seconds = time.monotonic() - begin

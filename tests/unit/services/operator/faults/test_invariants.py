@@ -4,14 +4,17 @@ What the fault matrix judges beside the audit of the topics.
 
 import asyncio
 import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.operator.adapters.fleet import Fleet, Member
+from services.operator.adapters.watch import Exchange
 from services.operator.faults import invariants
 from services.operator.faults.post import canary
 from shared.broker.local import free_port_base
 from shared.errors import Fatal
+from shared.events.turns import Outcome, Turn, TurnClosed
 
 METRICS = """\
 # TYPE holdfast_events_accepted counter
@@ -51,6 +54,31 @@ def test_a_customer_s_word_in_a_log_or_a_metric_is_told(fleet):
         "I4: the log of verifier-1 holds a canary",
         "I4: a metric holds a canary",
     ]
+
+
+def test_turns_that_ran_out_of_time_are_told_with_the_first_and_the_last_of_them():
+    opened = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def exchange(number, outcome):
+        turn = Turn(
+            id=f"t{number}",
+            tenant="red",
+            conversation=f"c{number}",
+            epoch=1,
+            agent="bank",
+            playbook_version="v",
+            deadline=opened + timedelta(minutes=1),
+            opened_at=opened + timedelta(seconds=number),
+        )
+        closed = TurnClosed(turn=turn, outcome=outcome, reason="deadline", covers=(), closed_at=turn.deadline)
+        return Exchange(f"c{number}", "?", closed, closed_ms=0, posted_ms=0)
+
+    answered = exchange(1, Outcome.ANSWERED)
+
+    assert list(invariants.in_time([answered])) == []
+    [told] = invariants.in_time([exchange(9, Outcome.EXPIRED), answered, exchange(5, Outcome.EXPIRED)])
+    assert told.startswith("2 turns expired")
+    assert told.endswith("the first is t5 in c5, opened 12:00:05, the last t9, opened 12:00:09")
 
 
 def test_model_calls_are_bounded_by_the_turns():
