@@ -10,6 +10,7 @@ process, can send it again.
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,13 +25,15 @@ from services.reasoner.domain.tools.prompts import tools_prompt
 from services.reasoner.domain.tools.results import Came, failed, unknown
 from services.reasoner.metrics import ToolMetrics
 from services.reasoner.settings import ReasonerSection
-from shared.events.tools import Claim, Grant, ParameterProblem, ToolCall, ToolResult
+from shared.events.tools import Claim, Grant, ParameterProblem, ToolCall, ToolResult, ToolStatus
 from shared.events.turns import Matching, Spent, TurnOpened
 from shared.llm.base import LanguageModel
 from shared.llm.structured import ask
 from shared.playbook.tools import Tool
+from shared.telemetry.spans import Call, tell
 
 PURPOSE = "tools"
+EXECUTE_TOOL = "execute_tool"
 CLAIMS_REMEMBERED_MAX = 100_000
 OUTPUT_TOKENS_BASE = 600
 OUTPUT_TOKENS_PER_PARAMETER = 120
@@ -182,10 +185,11 @@ class Calling:
         return word
 
     async def _made(self, tool: Tool, call: ToolCall, deadline: float) -> ToolResult:
-        begun = asyncio.get_running_loop().time()
+        begun, begun_ns = asyncio.get_running_loop().time(), time.time_ns()
         came = await self._runner.call(tool, call, deadline=deadline)
         spent_seconds = asyncio.get_running_loop().time() - begun
         self._metrics.call(tool.id, came.status.value, spent_seconds)
+        tell(_told(call, came, begun_ns))
         log.info(
             "tool called",
             tool=tool.id,
@@ -208,3 +212,15 @@ class Calling:
             error=came.error,
             at=datetime.fromtimestamp(self._clock(), UTC),
         )
+
+
+def _told(call: ToolCall, came: Came, begun_ns: int) -> Call:
+    """A call as OpenTelemetry's GenAI conventions have it; without arguments and result."""
+    attributes = {
+        "gen_ai.operation.name": EXECUTE_TOOL,
+        "gen_ai.tool.name": call.tool,
+        "gen_ai.tool.call.id": call.id,
+        "holdfast.result": came.status.value,
+    }
+    error = "" if came.status is ToolStatus.DONE else came.status.value
+    return Call(f"{EXECUTE_TOOL} {call.tool}", begun_ns, attributes, error)

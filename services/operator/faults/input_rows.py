@@ -14,6 +14,8 @@ from aiokafka.errors import CommitFailedError
 from services.operator.adapters.fleet import Member
 from services.operator.adapters.playbooks import publishing
 from services.operator.adapters.reader import partitions_of
+from services.operator.adapters.watch import Exchange
+from services.operator.domain.timing import breakdown
 from services.operator.faults import post
 from services.operator.faults.hunt import plant, prompts_are_of_one_tenant
 from services.operator.faults.records import raw_records
@@ -39,6 +41,7 @@ BUDGET = {
 """Of each tenant 12 turns a second: the quiet one asks for 9, and both together leave the model places."""
 LATENCY_GROWTH_MAX = 0.2
 WARM_UP = 0.05
+PARTS_TOLD = 3
 MODEL_STAGES = {
     "matcher": (topics.TURNS_OPENED,),
     "reasoner": (topics.TURNS_OPENED, topics.TURNS_MATCHED),
@@ -90,17 +93,31 @@ async def latency_of_the_others(world: World) -> None:
     asked = asked[int(WARM_UP * len(asked)) :]
     if bad := [exchange for exchange in asked if exchange.closed.outcome is not Outcome.ANSWERED]:
         world.broken.append(f"{len(bad)} questions of the quiet tenant had no answer, as {bad[0].closed.reason}")
-    alone = [exchange.closed_ms - exchange.posted_ms for exchange in asked if exchange.posted_ms < noisy_ms]
-    beside = [exchange.closed_ms - exchange.posted_ms for exchange in asked if exchange.posted_ms >= noisy_ms]
-    before, after = _percentile(alone, 0.99), _percentile(beside, 0.99)
+    alone = [exchange for exchange in asked if exchange.posted_ms < noisy_ms]
+    beside = [exchange for exchange in asked if exchange.posted_ms >= noisy_ms]
+    before, after = _percentile(_waited(alone), 0.99), _percentile(_waited(beside), 0.99)
     if after > before * (1 + LATENCY_GROWTH_MAX):
         world.broken.append(f"the quiet tenant's p99 grew from {before} to {after} ms beside the loud one")
     outcomes = Counter(f"{exchange.closed.outcome}" for exchange in of[loud])
     world.figures |= {
-        "quiet tenant alone": _waits(alone),
-        "beside the loud one": f"{_waits(beside)}, p99 {after / max(before, 1) - 1:+.0%}",
+        "quiet tenant alone": _waits(_waited(alone)),
+        "beside the loud one": f"{_waits(_waited(beside))}, p99 {after / max(before, 1) - 1:+.0%}",
+        "which waits more": _grown(alone, beside),
         "the loud one's turns": ", ".join(f"{name} {count:,}" for name, count in sorted(outcomes.items())),
     }
+
+
+def _waited(exchanges: Sequence[Exchange]) -> list[int]:
+    return [exchange.closed_ms - exchange.posted_ms for exchange in exchanges]
+
+
+def _grown(alone: Sequence[Exchange], beside: Sequence[Exchange]) -> str:
+    """The parts of the way that took longest more, by the median."""
+    before = breakdown(exchange.hops() for exchange in alone)
+    after = breakdown(exchange.hops() for exchange in beside)
+    more = {part: spread.p50_ms - before[part].p50_ms for part, spread in after.items() if part in before}
+    most = sorted(more, key=more.__getitem__, reverse=True)[:PARTS_TOLD]
+    return ", ".join(f"{part} {before[part].p50_ms:g} → {after[part].p50_ms:g} ms" for part in most)
 
 
 def _waits(values: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from services.reasoner.calling import Calling, Paused, Ready
 from services.reasoner.domain.tools.candidates import Toolbox
 from services.reasoner.domain.tools.inference import call_of
-from services.reasoner.domain.tools.results import Came
+from services.reasoner.domain.tools.results import Came, failed
 from services.reasoner.metrics import ToolMetrics
 from services.reasoner.settings import ReasonerSection
 from shared.events.conversation import Author
@@ -19,6 +19,7 @@ from shared.events.turns import Instruction, Matching, Turn, TurnOpened, Utteran
 from shared.llm.errors import InvalidAnswer
 from shared.llm.scripted import ScriptedModel
 from shared.playbook.model import Playbook
+from shared.telemetry.spans import Hop, telling
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -47,6 +48,13 @@ PLAYBOOK = Playbook.model_validate(
         ],
     }
 )
+
+
+DONE = Came(ToolStatus.DONE, data="a rate")
+
+
+class Kept(list):
+    offer = list.append
 
 
 class Runner:
@@ -312,3 +320,19 @@ def test_names_of_tools_are_bounded_in_metrics():
     for number in range(100):
         metrics.call(f"tool-{number}", "done", 0.1)
     assert registry.get_sample_value("holdfast_tool_calls_total", {"tool": "other", "status": "done"}) == 36
+
+
+async def test_a_call_is_a_span_below_its_hop_without_arguments_and_result():
+    spans = Kept()
+    failing = Desk([said(balance={"account": "1234"})], lambda call: failed("no") if call.tool == "balance" else DONE)
+
+    with telling(spans, Hop("process", "consumer", "", {})):
+        await failing("read")
+
+    _, rates, balance = sorted(spans, key=lambda span: span.name, reverse=True)
+    assert [(span.name, span.error) for span in (rates, balance)] == [
+        ("execute_tool rates", ""),
+        ("execute_tool balance", "failed"),
+    ]
+    assert rates.attributes["gen_ai.tool.call.id"] == call_of("turn-1", "rates", {}).id
+    assert "1234" not in repr(spans)
