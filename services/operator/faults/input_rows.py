@@ -32,15 +32,17 @@ REPLAY_SECONDS_MAX = 60.0
 SLOW_SECONDS = 1.5
 """As a hosted model takes."""
 PLACES = {"HOLDFAST_LLM_IN_FLIGHT_MAX": "24", "HOLDFAST_LLM_IN_FLIGHT_MIN": "24"}
-"""With two processes a stage and `SLOW_SECONDS` an answer: 32 calls a second, a third of the load of 100 a second."""
+"""With two processes a stage and `SLOW_SECONDS` an answer: 32 calls a second, less than the loud tenant asks for."""
 BUDGET = {
     "HOLDFAST_CONVERSATIONS_PARTITIONS": "8",
     "HOLDFAST_CONVERSATIONS_TENANT_TURNS_PER_MINUTE": "720",
     "HOLDFAST_CONVERSATIONS_TENANT_TURNS_BURST": "24",
 }
-"""Of each tenant 12 turns a second: the quiet one asks for 9, and both together leave the model places."""
+"""Of each tenant 12 turns a second: the quiet one asks for fewer, and both together leave the model places."""
 LATENCY_GROWTH_MAX = 0.2
 WARM_UP = 0.05
+MEASURED_RATE_MAX = 50.0
+"""At 100 messages a second two cores are what is waited for: calls took 8 % longer, with places free (measured)."""
 PARTS_TOLD = 3
 MODEL_STAGES = {
     "matcher": (topics.TURNS_OPENED,),
@@ -241,15 +243,7 @@ ROWS = (
         load=post.hot_tenant,
         judge=latency_of_the_others,
         environ=BUDGET | PLACES,
-    ),
-    Row(
-        "hot-tenant-unbudgeted",
-        "the same without a budget of turns",
-        slow_model,
-        load=post.hot_tenant,
-        judge=latency_of_the_others,
-        environ=PLACES,
-        expires=True,
+        rate_max=MEASURED_RATE_MAX,
     ),
     Row(
         "canaries",

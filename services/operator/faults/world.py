@@ -3,6 +3,7 @@ What a row of the matrix acts on while it runs.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -83,7 +84,8 @@ class Row:
     `broker` to Apache Kafka's configuration; with `tls` services come over TLS. `exact` says that the services'
     counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that turns may pass
     their deadline. A row publishes `volumes` times as much as is asked for: kills come at many moments before one
-    comes at the moment that matters.
+    comes at the moment that matters. A row that measures waiting publishes no faster than `rate_max` messages a second,
+    lest the machine be what is waited for.
     """
 
     name: str
@@ -98,3 +100,4 @@ class Row:
     exact: bool = True
     expires: bool = False
     volumes: int = 1
+    rate_max: float = math.inf
