@@ -185,7 +185,7 @@ def clocks(scene: Scene) -> AbstractAsyncContextManager[None]:
 
     async def reopen() -> None:
         topic = f"{scene.stack.kafka.namespace}{TURNS_OPENED}"
-        async with consumer(scene.stack.kafka) as reader, producer(scene.stack.kafka) as writer:
+        async with consumer(scene.stack.kafka, group=None) as reader, producer(scene.stack.kafka) as writer:
             reader.assign([TopicPartition(topic, partition) for partition in range(PARTITIONS)])
             await reader.seek_to_beginning()
             turn = await reader.getone()
