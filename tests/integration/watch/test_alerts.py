@@ -92,7 +92,6 @@ class Scene:
     stack: Stack
     model: ModelProxy
     erring: ModelProxy
-    careless: ModelProxy
     publisher: Publisher
     tools: Tools
     agent: str
@@ -227,15 +226,6 @@ def doubts(scene: Scene) -> AbstractAsyncContextManager[None]:
     return misbehaving(scene, ask_the_other, 1.0)
 
 
-def slips(scene: Scene) -> AbstractAsyncContextManager[None]:
-    """A model that states half of what it states wrongly, and knows better when it is asked."""
-
-    async def ask_the_other(request: web.Request, _: random.Random) -> web.StreamResponse:
-        return await scene.careless._passed_on(request)
-
-    return misbehaving(scene, ask_the_other, 1.0)
-
-
 def rambles(scene: Scene) -> AbstractAsyncContextManager[None]:
     """Half of the answers are not what their schema asks."""
 
@@ -289,8 +279,14 @@ STEPS: tuple[dict[Fault, set[str]], ...] = (
         dear: {"HoldfastTokenSpend"},
         bad_tools: {"HoldfastToolFails", "HoldfastToolUnknown"},
     },
-    {doubts: {"HoldfastFewVerified", "HoldfastCalibrationDisagrees", "HoldfastVerificationDrifts"}},
-    {slips: {"HoldfastHazardDrifts"}},
+    {
+        doubts: {
+            "HoldfastFewVerified",
+            "HoldfastCalibrationDisagrees",
+            "HoldfastVerificationDrifts",
+            "HoldfastHazardDrifts",
+        }
+    },
     {
         rambles: {
             "HoldfastAnswersInvalid",
@@ -358,7 +354,6 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
         errors = ("--hallucination-rate", "0.5", "--verifier-false-alarm-rate", "1")
         model = await exits.enter_async_context(ModelProxy(await rehearsal(aids, "model"), seed=1))
         erring = await exits.enter_async_context(ModelProxy(await rehearsal(aids, "erring", *errors), seed=2))
-        careless = await exits.enter_async_context(ModelProxy(await rehearsal(aids, "careless", *errors[:2]), seed=3))
         bank = bank_playbook()
         bank = bank.model_copy(
             update={
@@ -401,7 +396,7 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
         )
         await judge_claims(stack, TENANT, bank.agent)
         publisher = await exits.enter_async_context(Publisher(stack.kafka))
-        yield Scene(stack, model, erring, careless, publisher, tools, bank.agent, registrar.agent)
+        yield Scene(stack, model, erring, publisher, tools, bank.agent, registrar.agent)
 
 
 def others() -> list[Guideline]:
