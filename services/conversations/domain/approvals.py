@@ -4,11 +4,8 @@ Approvals: what a person, or the passing of time, decides about a call that wait
 The decision is owed to the customer: it goes into the open turn's next leg, or opens a turn of its own (legs.py).
 """
 
-from typing import Any
-
-from services.conversations.domain.calls import Call, Standing
+from services.conversations.domain.calls import Call, Standing, result_without_data
 from services.conversations.domain.effects import Note
-from services.conversations.domain.instants import at
 from services.conversations.domain.step import Step
 from shared.events.conversation import ApprovalGiven
 from shared.events.envelope import Envelope
@@ -41,16 +38,7 @@ def expire_approvals(step: Step) -> None:
 
 
 def _settle(step: Step, call: Call, status: ToolStatus, error: str) -> None:
-    result: dict[str, Any] = {
-        "status": str(status),
-        "data": None,
-        "metadata": {},
-        "fields": {},
-        "guidelines": [],
-        "mode": "",
-        "error": error,
-        "at": at(step.now_ms).isoformat(),
-    }
+    result = result_without_data(status, error, step.now_ms)
     _replace(step, call._replace(due_ms=0).settled(result, step.now_ms))
 
 

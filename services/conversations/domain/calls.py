@@ -7,11 +7,12 @@ The calls of tools that a conversation keeps in mind: what was asked for, allowe
 * asked: a person has to allow it; until then no stage knows of it.
 * granted: the leave was given. From the moment that a leg has *carried* it, it may have been executed, so that it is
   only forgotten by its result: it goes into every leg, of this turn and of the turns after it, until there is one.
-  Where nobody reports for `grant_seconds`, the outcome is unknown, and the next turn is handed off.
+  Where nobody reports for `grant_seconds`, the outcome is unknown, and the next turn is handed off: that is told then.
 * settled: its result is known (done, failed, refused, expired), and goes into every leg until a reply that was
   verified, the decision to stay silent, or a hand-off has had it before it. A reply that was not sent, for whatever
   reason, told nobody. A result that is told stays while another call about the same message is under way: the turn
-  that tells what became of that one answers the message once more, and is not to do again what was done.
+  that tells what became of that one answers the message once more, and is not to do again what was, or may have been,
+  done.
 
 The result of a call that only reads is kept the same way, as settled, but ends with its turn: it can be read again.
 
@@ -19,11 +20,14 @@ What no leg has carried yet in its present form is *owed*: a decision on an appr
 was over. The open turn's next leg takes it along, or the turn after it; where none is to come, one is opened.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
+
+from services.conversations.domain.instants import at
+from shared.events.tools import ToolStatus
 
 RESULT_BYTES_RESERVED = 1_024
 """Kept free for each call without a result, so that it can be recorded that there is one, if not what it says."""
@@ -90,6 +94,20 @@ class Call(NamedTuple):
 Calls = tuple[Call, ...]
 
 
+def result_without_data(status: ToolStatus, error: str, now_ms: int) -> dict[str, Any]:
+    """A result that no tool reported; *error* says why."""
+    return {
+        "status": str(status),
+        "data": None,
+        "metadata": {},
+        "fields": {},
+        "guidelines": [],
+        "mode": "",
+        "error": error,
+        "at": at(now_ms).isoformat(),
+    }
+
+
 def size_bytes(calls: Calls) -> int:
     """About how many bytes *calls* take in the state, now or when the last of them has a result, however short."""
     unsettled = sum(1 for call in calls if call.result is None)
@@ -143,8 +161,22 @@ def told(calls: Iterable[Call], agent: str, covers: Iterable[str]) -> Calls:
         else call
         for call in calls
     ]
-    under_way = {call.about for call in marked if not call.told}
-    return tuple(call for call in marked if not call.told or (call.about in under_way and not call.reads))
+    return _needed(marked)
+
+
+def given_up(calls: Iterable[Call], results: Mapping[str, dict[str, Any]], now_ms: int) -> Calls:
+    """*calls* once people are handed those of which nobody can tell what they did, with their *results* by id."""
+    return _needed(
+        [
+            call.settled(results[call.id], now_ms)._replace(carried=True, told=True) if call.id in results else call
+            for call in calls
+        ]
+    )
+
+
+def _needed(calls: Sequence[Call]) -> Calls:
+    under_way = {call.about for call in calls if not call.told}
+    return tuple(call for call in calls if not call.told or (call.about in under_way and not call.reads))
 
 
 def settled(calls: Iterable[Call], agent: str) -> Calls:

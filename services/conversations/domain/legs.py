@@ -40,19 +40,20 @@ UNCLEAR = frozenset({ToolStatus.UNKNOWN, ToolStatus.OTHER})
 def record_results(step: Step, results: tuple[ToolResult, ...]) -> tuple[str, ...]:
     """
     Record those of *results* that a grant waits for, whichever leg they come from; the first one counts. Returns the
-    ids of the calls of which nobody can tell what they did; they are not kept any more.
+    ids of the calls of which nobody can tell what they did; people are to be handed them.
     """
-    state, unclear = step.state, []
+    state, unclear = step.state, dict[str, dict[str, Any]]()
     for result in results:
         call = next((call for call in state.calls if call.id == result.call.id), None)
         if call is None or call.standing != Standing.GRANTED:
             continue
         if result.status in UNCLEAR:
-            unclear.append(call.id)
-            state.calls = tuple(other for other in state.calls if other.id != call.id)
+            unclear[call.id] = _kept(result) | {"status": str(ToolStatus.UNKNOWN)}
         else:
             settled = call.settled(_kept(result), step.now_ms)
             state.calls = calls.with_call(state.calls, settled, step.bounds.calls_bytes_max)
+    if unclear:
+        state.calls = calls.given_up(state.calls, unclear, step.now_ms)
     return tuple(unclear)
 
 

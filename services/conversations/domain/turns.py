@@ -15,6 +15,7 @@ from services.conversations.domain.step import Step
 from services.conversations.domain.transcript import Window, entry_of
 from shared.events.conversation import Author, Mode, ResponseOrigin
 from shared.events.envelope import derived_id
+from shared.events.tools import ToolStatus
 from shared.events.turns import ClosedBy, Outcome, TurnFinished, Utterance
 from shared.playbook.model import Limits, Playbook
 
@@ -97,7 +98,8 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
         close_at_once(step, agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
         return
     if state.calls and (lapsed := _lapsed(step, agent, found[1])):
-        state.calls = tuple(call for call in state.calls if call.id not in lapsed)
+        unknown = calls.result_without_data(ToolStatus.UNKNOWN, "nobody reported on it", step.now_ms)
+        state.calls = calls.given_up(state.calls, dict.fromkeys(lapsed, unknown), step.now_ms)
         hand_off_at_once(step, agent, covers, outstanding=lapsed)
         return
     version, playbook = found

@@ -337,6 +337,53 @@ class TestWhatWasTold:
         assert told.state.calls == ()
 
 
+class TestWhatNobodyCanTell:
+    """A call of unknown outcome may have been done; a turn about the same message must not do it again."""
+
+    @pytest.fixture
+    def handed_off(self, w):
+        """One call may have been made, the other waits for approval, and people have had the conversation."""
+        pause(w, calls=[call(card="1"), call("lend", "k-2", amount=50)])
+        pause(w, results=[came(w, call(card="1"), ToolStatus.UNKNOWN)])
+        assert w.outcomes == [("handed_off", "tool_outcome_unknown")]
+        w.tell("conversation.mode_changed", mode="auto")
+        return w
+
+    @pytest.mark.parametrize("granted", [True, False])
+    def test_it_is_not_done_again_by_the_turn_of_a_late_decision(self, handed_off, granted):
+        handed_off.tell("approval.given", approval_id="k-2", granted=granted)
+        assert ("k-1", ToolStatus.UNKNOWN) in [(r.call.id, r.status) for r in handed_off.opened[-1].results]
+        if granted:
+            pause(handed_off, results=[came(handed_off, call("lend", "k-2", amount=50))])
+        pause(handed_off, calls=[call(call_id="k-3", card="1")])
+        assert handed_off.opened[-1].grants == ()
+        handed_off.finish()
+        assert handed_off.state.calls == ()
+
+    def test_another_message_may_ask_for_it(self, handed_off):
+        handed_off.post("try the card again")
+        assert handed_off.opened[-1].results == ()
+        pause(handed_off, calls=[call(call_id="k-3", card="1")])
+        assert [grant.call.id for grant in handed_off.opened[-1].grants] == ["k-3"]
+
+    def test_a_report_that_comes_too_late_changes_nothing(self, handed_off):
+        pause(handed_off, handed_off.opened[0].turn, results=[came(handed_off, call(card="1"))])
+        handed_off.tell("approval.given", approval_id="k-2", granted=False)
+        assert ("k-1", ToolStatus.UNKNOWN) in [(r.call.id, r.status) for r in handed_off.opened[-1].results]
+
+    def test_nor_is_what_nobody_reported_on(self, w):
+        pause(w, calls=[call(card="1"), call("lend", "k-2", amount=50)])
+        w.wake()
+        w.now_ms += 3_600_000
+        w.post("hello?")
+        assert w.outcomes[-1] == ("handed_off", "tool_outcome_unknown")
+        w.tell("conversation.mode_changed", mode="auto")
+        w.tell("approval.given", approval_id="k-2", granted=True)
+        shown = [(r.call.id, r.status) for r in w.opened[-1].results]
+        assert w.opened[-1].covers == w.opened[0].covers
+        assert ("k-1", ToolStatus.UNKNOWN) in shown
+
+
 class TestModes:
     def test_a_result_may_ask_for_people_once_the_turn_has_ended(self, granted):
         pause(granted, results=[came(granted, call(), mode="manual")])
