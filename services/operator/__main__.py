@@ -18,8 +18,8 @@ EXIT_ERROR = 2
 def main() -> None:
     """Run the command; an error that Holdfast foresaw is told in a line, not as a traceback."""
     logging.configure("holdfast", level="warning")
-    # As Ctrl-C does: what was started is stopped again, and not left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As Ctrl-C, which asyncio hears in its own way: what was started is stopped again, and not left behind.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
     except HoldfastError as error:
