@@ -7,20 +7,21 @@ import itertools
 
 import psutil
 
+from services.operator.faults.replicas import whole
 from services.operator.faults.world import Row, World
 
 DOWN_SECONDS = 10.0
 PAUSE_SECONDS = 20.0
 BETWEEN_SECONDS = 20.0
 AWAY_SECONDS = 8.0
-BETWEEN_CERTIFICATES_SECONDS = 3.0
 RECONNECT_SECONDS_MAX = 30.0
 
 
 async def kill_brokers(world: World) -> None:
-    """One of three nodes after the other dies and comes back."""
+    """One of three nodes after the other dies, comes back, and catches up."""
     while await world.wait(5.0):
         await world.monkey.kill_node(world.nodes, down_seconds=DOWN_SECONDS)
+        await whole(world.stack.kafka)
         if not await world.wait(BETWEEN_SECONDS):
             return
 
@@ -89,7 +90,7 @@ async def rotate_certificates(world: World) -> None:
         world.monkey.note("new certificate of a broker", f"node {node}")
         await asyncio.to_thread(world.nodes.stop, node)
         await asyncio.to_thread(world.nodes.start, node)
-        await asyncio.sleep(BETWEEN_CERTIFICATES_SECONDS)
+        await whole(world.stack.kafka)
     for member in list(world.stack.services.members.values()):
         if (code := await world.monkey.replace_politely(member)) != 0:
             world.broken.append(f"{member.name} left with exit code {code} after SIGTERM")
@@ -109,7 +110,7 @@ async def silence_was_short(world: World) -> None:
 ROWS = (
     Row(
         "broker-kill",
-        "kill -9 of one of three brokers every 30 s",
+        "kill -9 of a broker for 10 s, again once it has caught up",
         kill_brokers,
         exact=False,
         volumes=5,
