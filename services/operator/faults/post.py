@@ -2,6 +2,7 @@
 What a row's customers send: posts, drawn from a seed, and the shapes that a load may take.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def hot_tenant(plan: LoadPlan) -> Iterator[Post]:
 def bursts(plan: LoadPlan) -> Iterator[Post]:
     """Every customer sends three messages at once."""
     source = _source(plan, "bursts")
-    for number in range(plan.events // 3):
+    for number in range(math.ceil(plan.events / 3)):
         address = Address(TENANTS[number % 2], f"burst-{source.randrange(plan.conversations)}")
         for _ in range(3):
             yield message(address, source.choice(plan.texts), _id(source))
