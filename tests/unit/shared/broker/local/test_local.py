@@ -180,7 +180,9 @@ def test_a_pid_that_was_given_to_another_process_is_left_alone(tmp_path):
     assert not (tmp_path / "pid").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{}", "nonsense", json.dumps({"pid": os.getpid()})])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "nonsense", pytest.param(json.dumps({"pid": os.getpid()}), id="no start")]
+)
 def test_a_damaged_pid_file_is_no_process(tmp_path, content):
     (tmp_path / "pid").write_text(content)
     assert Node(1, tmp_path, heap_mib=64).state == "stopped"
