@@ -100,6 +100,7 @@ class ConcurrentStage:
         self._ownership = asyncio.Lock()
         self._held: set[Position] = set()
         self._certain = False
+        self._assignments = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """
@@ -146,6 +147,7 @@ class ConcurrentStage:
             for partition in tasks - self._tasks.keys():
                 self._fetch_from(self._workers.open(partition, committed))
             self._committer.reassigned()
+            self._assignments += 1
             self._certain = True
             self._outbox.open()
         self._health.ready = True
@@ -189,6 +191,7 @@ class ConcurrentStage:
                 raise OwnershipLost(f"commits are refused, and no rebalance came within {REJOIN_SECONDS:g} s")
             saturated = not await self._workers.wait_for_room(self._settings.fetch_wait_seconds)
             self._hold(saturated=saturated)
+            assignments = self._assignments
             try:
                 records = await self._group.fetch(
                     records_max=max(1, min(self._workers.room, self._settings.fetch_records_max)),
@@ -197,6 +200,13 @@ class ConcurrentStage:
             except Retryable as error:
                 _log.warning("nothing could be read; trying again", stage=self._name, error=str(error))
                 await asyncio.sleep(self._backoff.wait_seconds(1, error))
+                continue
+            if assignments != self._assignments:
+                # Some of it may be from before the tasks were set back; taken in twice, it would look like a log that
+                # begins anew, and what is under way would be forgotten. It is fetched again from where they stand; if
+                # the next rebalance has begun, that sets them back.
+                for task in self._tasks.values() if self._certain else ():
+                    self._fetch_from(task)
                 continue
             self._accept(records)
 

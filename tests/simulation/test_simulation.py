@@ -41,6 +41,17 @@ def test_every_invariant_holds(first):
     assert broken == {}, f"replay with: make simulate REPLAY={min(broken, default='')}"
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(10763, id="a call of unknown outcome was made again by the turn of a late approval"),
+        pytest.param(22183, id="a batch fetched across a rebalance was taken in twice"),
+    ],
+)
+def test_what_a_seed_found_stays_mended(seed):
+    assert simulate(seed).violations == ()
+
+
 def test_after_an_erasure_whichever_body_of_an_id_comes_first_stands():
     """Of an erased conversation no id is remembered; the late copy of its first message meets another body there."""
     result = simulate(4893)
