@@ -142,10 +142,9 @@ class ConcurrentStage:
             )
             kept = len(self._tasks)
             self._held.clear()
-            for task in self._tasks.values():
-                self._fetch_from(task)
             for partition in tasks - self._tasks.keys():
-                self._fetch_from(self._workers.open(partition, committed))
+                self._workers.open(partition, committed)
+            self._fetch_all()
             self._committer.reassigned()
             self._assignments += 1
             self._certain = True
@@ -205,8 +204,8 @@ class ConcurrentStage:
                 # Some of it may be from before the tasks were set back; taken in twice, it would look like a log that
                 # begins anew, and what is under way would be forgotten. It is fetched again from where they stand; if
                 # the next rebalance has begun, that sets them back.
-                for task in self._tasks.values() if self._certain else ():
-                    self._fetch_from(task)
+                if self._certain:
+                    self._fetch_all()
                 continue
             self._accept(records)
 
@@ -265,6 +264,10 @@ class ConcurrentStage:
         missing = [position for position in positions if position not in committed]
         beginning = await self._group.beginning(missing) if missing else {}
         return committed | {position: Committed(offset) for position, offset in beginning.items()}
+
+    def _fetch_all(self) -> None:
+        for task in self._tasks.values():
+            self._fetch_from(task)
 
     def _fetch_from(self, task: ConcurrentTask) -> None:
         """Fetch *task* from where it stands."""
