@@ -7,7 +7,7 @@ import itertools
 
 import psutil
 
-from services.operator.faults.replicas import whole
+from services.operator.faults.replicas import catch_up
 from services.operator.faults.world import Row, World
 
 DOWN_SECONDS = 10.0
@@ -21,7 +21,7 @@ async def kill_brokers(world: World) -> None:
     """One of three nodes after the other dies, comes back, and catches up."""
     while await world.wait(5.0):
         await world.monkey.kill_node(world.nodes, down_seconds=DOWN_SECONDS)
-        await whole(world.stack.kafka)
+        await catch_up(world)
         if not await world.wait(BETWEEN_SECONDS):
             return
 
@@ -90,7 +90,7 @@ async def rotate_certificates(world: World) -> None:
         world.monkey.note("new certificate of a broker", f"node {node}")
         await asyncio.to_thread(world.nodes.stop, node)
         await asyncio.to_thread(world.nodes.start, node)
-        await whole(world.stack.kafka)
+        await catch_up(world)
     for member in list(world.stack.services.members.values()):
         if (code := await world.monkey.replace_politely(member)) != 0:
             world.broken.append(f"{member.name} left with exit code {code} after SIGTERM")

@@ -7,24 +7,22 @@ import asyncio
 
 from aiokafka.errors import KafkaError
 
+from services.operator.faults.world import World
 from shared.broker.clients import KafkaSettings, admin
 
 POLL_SECONDS = 0.5
-WHOLE_SECONDS_MAX = 90.0
+IN_SYNC_SECONDS_MAX = 90.0
 
 
-async def whole(settings: KafkaSettings) -> None:
-    """
-    Wait until every replica of every partition is in sync.
-
-    Raises:
-        TimeoutError: they were not within `WHOLE_SECONDS_MAX`.
-
-    """
-    async with asyncio.timeout(WHOLE_SECONDS_MAX):
-        # Replicas catch up on the brokers, which tell nobody: only asking again shows it.
-        while await _behind(settings) != 0:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_SECONDS)
+async def catch_up(world: World) -> None:
+    """Wait until every replica of every partition is in sync; `IN_SYNC_SECONDS_MAX` later the row is broken."""
+    try:
+        async with asyncio.timeout(IN_SYNC_SECONDS_MAX):
+            # Replicas catch up on the brokers, which tell nobody: only asking again shows it.
+            while await _behind(world.stack.kafka) != 0:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        world.broken.append(f"replicas were not in sync {IN_SYNC_SECONDS_MAX:g} s after a broker had come back")
 
 
 async def _behind(settings: KafkaSettings) -> int | None:

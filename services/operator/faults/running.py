@@ -6,7 +6,7 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ async def run_row(row: Row, plan: MatrixPlan, kafka: KafkaSettings, report: Call
         Fatal: something did not come up, or the row needs Apache Kafka's own processes.
 
     """
-    result = await _run(row, plan, kafka, report)
+    result = await _run(row, replace(plan, rate=min(plan.rate, row.rate_max)), kafka, report)
     if result.broken:
         remains = plan.folder.with_name(f"{plan.folder.name}-{row.name}")
         shutil.rmtree(remains, ignore_errors=True)
@@ -144,7 +144,7 @@ async def _disturbed(row: Row, plan: MatrixPlan, world: World, stack: AsyncExitS
     publisher = await stack.enter_async_context(Publisher(world.stack.kafka))
     async with asyncio.TaskGroup() as group:
         supervising = group.create_task(world.monkey.supervise())
-        publishing = group.create_task(_publish(row, plan, publisher, world))
+        publishing = group.create_task(_publish(plan, row.load(plan.load), publisher, world))
         publishing.add_done_callback(lambda _: world.over.set())
         disturbing = group.create_task(row.disturb(world))
         await asyncio.gather(publishing, disturbing)
@@ -152,16 +152,16 @@ async def _disturbed(row: Row, plan: MatrixPlan, world: World, stack: AsyncExitS
         supervising.cancel()
 
 
-async def _publish(row: Row, plan: MatrixPlan, publisher: Publisher, world: World) -> None:
+async def _publish(plan: MatrixPlan, load: Iterable[Post], publisher: Publisher, world: World) -> None:
     """As an open loop, unless *plan* bounds it: what is slow to be answered does not slow the asking."""
     begin, batch = time.monotonic(), list[Post]()
-    for slot, post in enumerate(row.load(plan.load), start=1):
+    for slot, post in enumerate(load, start=1):
         if post.expected:
             world.watch.expect(post.expected, post.text, time.time_ns() // 1_000_000)
         if post is not SILENCE:
             batch.append(post)
             world.sent.append(post)
-        ahead = slot / min(plan.rate, row.rate_max) - (time.monotonic() - begin)
+        ahead = slot / plan.rate - (time.monotonic() - begin)
         if ahead > TICK_SECONDS:
             await publisher.publish_raw([(one.key, one.headers, one.value) for one in batch])
             batch.clear()
@@ -209,7 +209,7 @@ async def _judged(row: Row, plan: MatrixPlan, world: World, aids: Fleet, quiet_s
         row=row.name,
         what=row.what,
         asked=plan.load.events,
-        rate=min(plan.rate, row.rate_max),
+        rate=plan.rate,
         messages=audit.messages,
         turns=audit.turns,
         outcomes=audit.outcomes,
