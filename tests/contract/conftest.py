@@ -3,11 +3,20 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.contract.manifests import rendered
+
 ROOT = Path(__file__).parents[2]
 WRITE = "WRITE_GENERATED"
+
+
+@pytest.fixture(params=["demo", "production"])
+def overlay(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """The objects of each overlay, as kubectl renders them."""
+    return rendered(request.param)
 
 
 @pytest.fixture

@@ -8,24 +8,21 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-from ruamel.yaml import YAML
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+from tests.contract.manifests import K8S, documents
+
+COMPOSE = Path(__file__).parents[2] / "deploy/compose.yaml"
 VERSIONS = ("1.30", "1.37")
 """The oldest and the newest Kubernetes that the manifests are checked for."""
 CUSTOM = {"ScaledObject", "TriggerAuthentication", "PodMonitor"}
 """Kinds of KEDA and of the Prometheus operator: their schemas come with them, not with Kubernetes."""
 
 
-def documents(text):
-    return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
-
-
 def whole():
     """Every object that the base and the components name; overlays hold parts of objects."""
     for folder in ("base", "components"):
-        for file in sorted((DEPLOY / "k8s" / folder).rglob("*.yaml")):
-            for document in documents(file.read_text(encoding="utf-8")):
+        for file in sorted((K8S / folder).rglob("*.yaml")):
+            for document in documents(file):
                 if document["kind"] not in {"Kustomization", "Component", *CUSTOM}:
                     name = f"{document['kind']}/{document['metadata']['name']}"
                     yield pytest.param(document, id=f"{folder}-{name}")
@@ -37,14 +34,9 @@ def test_an_object_is_what_kubernetes_knows(document, version):
     kubernetes_validate.validate(document, version, strict=True)
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which renders the overlays, is not installed")
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("overlay", ["demo", "production"])
 def test_a_rendered_overlay_is_what_kubernetes_knows(overlay, version):
-    rendered = subprocess.run(
-        ["kubectl", "kustomize", str(DEPLOY / "k8s/overlays" / overlay)], capture_output=True, text=True, check=True
-    )
-    checked = [document for document in documents(rendered.stdout) if document["kind"] not in CUSTOM]
+    checked = [document for document in overlay if document["kind"] not in CUSTOM]
 
     for document in checked:
         kubernetes_validate.validate(document, version, strict=True)
@@ -69,9 +61,7 @@ def compose():
 
 
 def test_compose_reads_its_file(compose):
-    file = str(DEPLOY / "compose.yaml")
-    asked = subprocess.run(
-        [*compose, "--file", file, "--profile", "*", "config", "--quiet"], capture_output=True, text=True, check=False
-    )
+    command = [*compose, "--file", str(COMPOSE), "--profile", "*", "config", "--quiet"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (asked.returncode, asked.stderr) == (0, "")

@@ -21,11 +21,10 @@ from pydantic_core import from_json
 
 from shared.events import topics
 from shared.events.envelope import derived_id
+from shared.events.tools import ToolStatus
 from shared.stage.base import Record
 from tests.simulation.loop import WORLD
 from tests.simulation.playbooks import APPROVED, READS
-
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +181,7 @@ class Effects:
         if self._results.setdefault(name, shown) != shown:
             self._blame("I16", f"the result of {name} is another one than before")
         # That nobody can tell what a call did may be the ledger's own word, when nobody reported in time.
-        if name in self._reports and self._reports[name] != at and result["status"] != UNKNOWN:
+        if name in self._reports and self._reports[name] != at and result["status"] != ToolStatus.UNKNOWN:
             self._blame("I16", f"the result of {name} is not the first that was reported")
 
     def _note_report(self, record: Record, body: Mapping[str, Any], process: str) -> None:
