@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -79,6 +80,8 @@ async def test_what_was_played_before_an_interruption_is_kept_and_the_rest_is_pl
             env=os.environ | environ(tmp_path, server.url),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            # Tests that run in the background of a shell have SIGINT ignored, and hand that down.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         kept = tmp_path / "results.jsonl"
         async with asyncio.timeout(SECONDS_MAX):
