@@ -9,7 +9,7 @@ JOBS ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow generate quick lint format generate lock bench chaos simulate clean
+.PHONY: help setup demo test slow generate quick lint format lock bench chaos simulate clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -8,6 +8,7 @@
 import argparse
 import gc
 import logging
+import signal
 import sys
 import time
 from collections import Counter
@@ -49,7 +50,12 @@ def main() -> int:
     if asked.replay is not None:
         quiet()
         return replay(asked.replay)
-    return search(asked.first, asked.seeds, asked.jobs)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return search(asked.first, asked.seeds, asked.jobs)
+    except KeyboardInterrupt:
+        print("stopped before the end; no invariant broke in the seeds that are counted above")
+        return 130
 
 
 def quiet() -> None:
@@ -58,6 +64,13 @@ def quiet() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def work() -> None:
+    """Begin a process of the search: the first process alone hears Ctrl-C, and ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    quiet()
 
 
 def replay(seed: int) -> int:
@@ -114,17 +127,20 @@ def run_piece(first: int, seeds: int) -> Piece:
 def _pieces(first: int, seeds: int, jobs: int) -> Iterator[Piece]:
     end = first + seeds
     starts = iter(range(first, end, SEEDS_A_PIECE))
-    with ProcessPoolExecutor(max_workers=jobs, initializer=quiet) as pool:
+    pool = ProcessPoolExecutor(max_workers=jobs, initializer=work)
 
-        def more(count: int) -> set[Future[Piece]]:
-            return {pool.submit(run_piece, at, min(SEEDS_A_PIECE, end - at)) for at in islice(starts, count)}
+    def more(count: int) -> set[Future[Piece]]:
+        return {pool.submit(run_piece, at, min(SEEDS_A_PIECE, end - at)) for at in islice(starts, count)}
 
+    try:
         running = more(2 * jobs)
         while running:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
             running |= more(len(finished))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _sum(one: Piece, other: Piece) -> Piece:
