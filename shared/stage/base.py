@@ -46,7 +46,8 @@ class Handler(Protocol):
     def observe(self, record: Record) -> None:
         """
         Take note of *record*: called for each record of the inputs and of the watched topics, in partition order, as
-        soon as it is fetched and before its turn to be handled comes. Must be quick and must not raise.
+        soon as it is fetched and before its turn to be handled comes; once more where it is fetched again, and also for
+        records of a task that was lost meanwhile. Must be quick and must not raise.
         """
         ...
 

@@ -200,6 +200,7 @@ class ConcurrentStage:
                 _log.warning("nothing could be read; trying again", stage=self._name, error=str(error))
                 await asyncio.sleep(self._backoff.wait_seconds(1, error))
                 continue
+            self._take_note(records)
             if assignments != self._assignments:
                 # Some of it may be from before the tasks were set back; taken in twice, it would look like a log that
                 # begins anew, and what is under way would be forgotten. It is fetched again from where they stand; if
@@ -209,6 +210,12 @@ class ConcurrentStage:
                 continue
             self._accept(records)
 
+    def _take_note(self, records: Sequence[Record]) -> None:
+        """What was read is known, also where it has to be fetched again: no call for what it makes superfluous."""
+        for record in records:
+            self._handler.observe(record)
+            self._attempts.stir(record.key)
+
     def _accept(self, records: Sequence[Record]) -> None:
         counts: Counter[str] = Counter()
         for record in records:
@@ -216,8 +223,6 @@ class ConcurrentStage:
             if task is None or task in self._workers.broken:
                 continue
             counts[record.topic] += 1
-            self._handler.observe(record)
-            self._attempts.stir(record.key)
             self._workers.accept(task, record)
         for topic, count in counts.items():
             self._metrics.consumed(topic).inc(count)

@@ -172,7 +172,7 @@ def test_watched_records_are_observed_and_never_handled(simulate):
         handler = Echo()
         async with world.stage(handler, watches=["watched"]):
             await asyncio.sleep(1)
-            assert sorted(handler.observed) == [("in", b"1"), ("watched", b"w")]
+            assert set(handler.observed) == {("in", b"1"), ("watched", b"w")}
             assert handler.begun == [b"1"]
             assert world.committed("watched") == Committed(1, "")
 
@@ -185,11 +185,30 @@ def test_a_record_is_observed_before_its_turn_to_be_handled_comes(simulate):
         handler = Echo(seconds=60.0)
         async with world.stage(handler) as running:
             await asyncio.sleep(1)
-            assert [value for _, value in handler.observed] == [b"1", b"2"]
+            assert {value for _, value in handler.observed} == {b"1", b"2"}
             assert handler.begun == [b"1"]
             running.stop()
 
     simulate(scenario, drain_seconds=0)
+
+
+def test_what_is_fetched_across_an_assignment_is_observed_before_it_is_fetched_again(simulate):
+    async def scenario(world):
+        world.put(b"1")
+        handler = Echo()
+        note = handler.observe
+
+        def observe(record):
+            note(record)
+            world.broker.fail("fetch", Retryable("away", retry_after_seconds=1_000.0))
+
+        handler.observe = observe
+        async with world.stage(handler):
+            await asyncio.sleep(5)
+            assert handler.observed == [("in", b"1")]
+            assert handler.begun == []
+
+    simulate(scenario)
 
 
 def test_what_passes_is_tried_again_in_place_and_other_keys_go_on(simulate):
