@@ -46,7 +46,7 @@ def test_every_invariant_holds(first):
     [
         pytest.param(10763, id="a call of unknown outcome was made again by the turn of a late approval"),
         pytest.param(22183, id="a batch fetched across a rebalance was taken in twice"),
-        pytest.param(2691, id="a newer turn fetched across a rebalance was dropped unread, and the older one worked on"),
+        pytest.param(2691, id="a newer turn fetched across a rebalance did not stop the work on the older one"),
     ],
 )
 def test_what_a_seed_found_stays_mended(seed):

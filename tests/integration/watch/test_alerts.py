@@ -37,6 +37,7 @@ from shared.broker.clients import KafkaSettings, consumer, producer
 from shared.broker.local import free_port_base
 from shared.events.envelope import Address
 from shared.events.topics import TURNS_DRAFTED, TURNS_OPENED
+from shared.playbook.knowledge import Retriever
 from shared.playbook.model import Guideline
 from shared.stage.assignor import TaskAssignor
 from tests.integration.watch.yesterday import judge_claims, remember_verifications
@@ -50,6 +51,7 @@ RATE = 4.0
 PARTITIONS = 4
 IN_FLIGHT_MAX = 2_000
 FIRST_ORDER = 100_000
+ARCHIVE = "archive"
 TWIN_SECONDS = 1.5
 """Between two takeovers: more than three in ten minutes, here seconds, and the ledger goes on between them."""
 POLL_SECONDS = 0.5
@@ -66,13 +68,18 @@ log = logging.getLogger(__name__)
 
 
 class Tools(ToolWorld):
-    """A tool world that can be told to refuse a share of its calls, and to leave a share of the others unanswered."""
+    """
+    A tool world that can be told to refuse a share of its calls, and to leave a share of the others unanswered; and a
+    retriever, under the name `ARCHIVE`, that finds nothing.
+    """
 
     refused = 0.0
 
     async def _call(self, request: web.Request) -> web.Response:
         if self._random.random() < self.refused:
             return web.json_response({"error": "no"}, status=422)
+        if request.match_info["name"] == ARCHIVE:
+            return web.json_response({"documents": []})
         return await super()._call(request)
 
     @contextmanager
@@ -212,7 +219,7 @@ def dear(scene: Scene) -> AbstractAsyncContextManager[None]:
 
 @asynccontextmanager
 async def bad_tools(scene: Scene) -> AsyncIterator[None]:
-    """Half of the tools' calls are refused, of the others some are done and not answered."""
+    """Half of the calls of tools and retrievers are refused, of the others some are done and not answered."""
     with scene.tools.misbehaving():
         yield
 
@@ -277,7 +284,7 @@ STEPS: tuple[dict[Fault, set[str]], ...] = (
         twins: {"HoldfastTasksLost"},
         clocks: {"HoldfastClockApart"},
         dear: {"HoldfastTokenSpend"},
-        bad_tools: {"HoldfastToolFails", "HoldfastToolUnknown"},
+        bad_tools: {"HoldfastToolFails", "HoldfastToolUnknown", "HoldfastRetrieversFail"},
     },
     {
         doubts: {
@@ -344,7 +351,7 @@ def queries(document):
 
 @asynccontextmanager
 async def scene_of(folder) -> AsyncIterator[Scene]:
-    """A stack with all that can go wrong: models behind a proxy, embeddings, tools, a heartbeat."""
+    """A stack with all that can go wrong: models behind a proxy, embeddings, tools, a retriever, a heartbeat."""
     async with AsyncExitStack() as exits:
         tools = Tools(Manners())
         await tools.start()
@@ -358,6 +365,7 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
         bank = bank.model_copy(
             update={
                 "guidelines": (*bank.guidelines, *others()),
+                "retrievers": (Retriever(id=ARCHIVE, url=f"{tools.url}/tools/{ARCHIVE}"),),
                 "limits": bank.limits.model_copy(update={"deadline_seconds": DEADLINE_SECONDS}),
                 "verification": bank.verification.model_copy(update={"calibration_share": 1.0, "rounds_max": 0}),
             }
