@@ -15,6 +15,7 @@ from aiokafka.partitioner import murmur2
 from prometheus_client import CollectorRegistry
 
 from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, consumer
+from shared.broker.closing import uninterrupted
 from shared.errors import Invalid
 from shared.events.topics import PLAYBOOKS
 from shared.playbook.checking import check
@@ -170,7 +171,7 @@ class PlaybookFollower:
                     "playbooks cannot be followed; what is known stays in force", topic=self._topic, error=str(error)
                 )
             finally:
-                await reader.stop()
+                await uninterrupted(reader.stop())
             longest_seconds = min(BACKOFF_FIRST_SECONDS * 2 ** min(self._failures, 16), BACKOFF_MAX_SECONDS)
             await asyncio.sleep(longest_seconds * random.uniform(0.5, 1.0))
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiokafka import TopicPartition
 
 from shared.broker.clients import KafkaSettings, consumer
+from shared.broker.closing import uninterrupted
 from shared.events.codec import Headers
 from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.kafka_group import KafkaGroup
@@ -67,4 +68,4 @@ class KafkaChangelog:
         except CLIENT_ERRORS as error:
             raise translated(error, f"reading {place.topic}-{partition}") from error
         finally:
-            await reader.stop()
+            await uninterrupted(reader.stop())

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import KafkaSettings, admin, consumer
+from shared.broker.closing import uninterrupted
 from shared.errors import Fatal, Retryable
 from shared.stage.assignor import TaskAssignor
 from shared.stage.base import Record
@@ -87,14 +88,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._freshness.forget()
         client, self._consumer = self._consumer, None
         administration, self._admin = self._admin, None
-        for closing in (client and client.stop(), administration and administration.close()):
-            if closing is None:
-                continue
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await closing
-            except CLIENT_ERRORS as error:
-                _log.warning("a Kafka client did not close cleanly", group=self._name, error=repr(error))
+        await uninterrupted(self._closed(client, administration))
 
     async def fetch(self, *, records_max: int, wait_seconds: float) -> Sequence[Record]:
         if self._assigning is not None and self._assigning.done() and not self._assigning.cancelled():
@@ -216,6 +210,16 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._assigning is not None and not self._assigning.done():
             self._assigning.cancel()
             await asyncio.wait([self._assigning])
+
+    async def _closed(self, client: AIOKafkaConsumer | None, administration: AIOKafkaAdminClient | None) -> None:
+        for close in (client and client.stop, administration and administration.close):
+            if close is None:
+                continue
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await close()
+            except CLIENT_ERRORS as error:
+                _log.warning("a Kafka client did not close cleanly", group=self._name, error=repr(error))
 
     async def _check_topics(self, administration: AIOKafkaAdminClient) -> None:
         """

@@ -11,6 +11,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, producer
+from shared.broker.closing import uninterrupted
 from shared.errors import Fatal, HoldfastError, Invalid, Retryable
 from shared.stage.base import Output
 from shared.stage.errors import OwnershipLost
@@ -240,10 +241,14 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
 
 async def _stopped(client: AIOKafkaProducer) -> None:
     """Close *client*; it flushes first, which a broker that is away would make last for ever."""
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await client.stop()
-    except TimeoutError:
-        await client.client.close()
-    except Exception as error:  # noqa: BLE001  a client that failed once fails again on closing
-        _log.debug("a producer did not close cleanly", error=repr(error))
+
+    async def stop() -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await client.stop()
+        except TimeoutError:
+            await client.client.close()
+        except Exception as error:  # noqa: BLE001  a client that failed once fails again on closing
+            _log.debug("a producer did not close cleanly", error=repr(error))
+
+    await uninterrupted(stop())

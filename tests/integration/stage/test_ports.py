@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+import psutil
 import pytest
 from aiokafka.admin import NewTopic
 
@@ -278,6 +279,33 @@ async def test_the_former_owner_is_fenced_and_writes_nothing_more(connect, name)
         await new.stop()
         assert await member.group.committed([Position("in", 0)]) == {Position("in", 0): Committed(2)}
         assert [value async for _, value, _ in broker.changelog().read("out", 0)] == [b"old", b"new"]
+
+
+async def test_a_client_whose_owner_is_cancelled_while_it_closes_keeps_no_connection(connect, name, settings):
+    if settings is None:
+        pytest.skip("there is no connection in memory")
+    broker = connect()
+    before = connections(settings)
+    for turns_of_the_loop in range(1, 6):
+        async with joined(broker, name) as member:
+            await member.owns(PARTITIONS)
+            producers = broker.producer(), broker.transactional_producer(f"{name}.0", group=name)
+            for producer in producers:
+                await producer.start()
+            stopping = [asyncio.create_task(client.stop()) for client in (*producers, member.group)]
+            for _ in range(turns_of_the_loop):
+                await asyncio.sleep(0)
+            for task in stopping:
+                task.cancel()
+            await asyncio.wait(stopping)
+    assert connections(settings) == before
+
+
+def connections(settings):
+    """How many connections to the broker this process has opened, and not closed."""
+    port = int(settings.bootstrap_servers.rpartition(":")[2])
+    opened = psutil.Process().net_connections("tcp4")
+    return sum(bool(it.raddr) and it.raddr.port == port and it.status != psutil.CONN_TIME_WAIT for it in opened)
 
 
 async def test_a_transaction_with_an_output_too_large_leaves_no_trace(connect, name, settings):
