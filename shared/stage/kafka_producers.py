@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerClosed
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
@@ -78,7 +79,9 @@ class KafkaTransactionalProducer:
 
     aiokafka speaks TxnOffsetCommit v0 only (no KIP-447): the group's generation does not fence, so the transactional id
     must, and there is one for each task. A transaction that fails in any way but a refused size leaves its fate
-    unknown; the task is opened anew then, which aborts or completes it.
+    unknown; the task is opened anew then, which aborts or completes it. So is one that takes longer than the broker
+    lets it be open (`transaction_timeout_seconds`): the broker has aborted it, and aiokafka was seen to wait on for
+    minutes, in silence, once brokers had been restarted under it.
     """
 
     def __init__(self, settings: KafkaSettings, transactional_id: str, group: str) -> None:
@@ -106,18 +109,20 @@ class KafkaTransactionalProducer:
             )
             for position, committed in progress.items()
         }
+        limit_seconds = self._settings.transaction_timeout_seconds
         try:
-            await client.begin_transaction()
-            sending: list[Awaitable[None]] = [
-                _delivered_in_batches(client, self._settings, outputs, partition, self._known)
-            ]
-            if offsets:
-                sending.append(client.send_offsets_to_transaction(offsets, self._group))
-            await _all(sending)
-            await client.commit_transaction()
+            async with asyncio.timeout(limit_seconds):
+                await client.begin_transaction()
+                sending: list[Awaitable[None]] = [
+                    _delivered_in_batches(client, self._settings, outputs, partition, self._known)
+                ]
+                if offsets:
+                    sending.append(client.send_offsets_to_transaction(offsets, self._group))
+                await _all(sending)
+                await client.commit_transaction()
         except Exception as error:
             self._client = None
-            meaning = translated(error, f"the transaction of {self._transactional_id}")
+            meaning = translated(error, f"the transaction of {self._transactional_id}, within {limit_seconds:g} s")
             if isinstance(meaning, Invalid):
                 await self._abort(client)
             await _stopped(client)
@@ -247,8 +252,22 @@ async def _stopped(client: AIOKafkaProducer) -> None:
             async with asyncio.timeout(STOP_SECONDS):
                 await client.stop()
         except TimeoutError:
-            await client.client.close()
+            await _aborted(client)
         except Exception as error:  # noqa: BLE001  a client that failed once fails again on closing
             _log.debug("a producer did not close cleanly", error=repr(error))
 
     await uninterrupted(stop())
+
+
+async def _aborted(client: AIOKafkaProducer) -> None:
+    """
+    End what a `stop` that was interrupted leaves: aiokafka's sender, which would go on for ever and open connections
+    anew, and whoever waits for what it has not delivered. There is no public way to it.
+    """
+    sending = client._sender.sender_task  # noqa: SLF001
+    if sending is not None:
+        sending.cancel()
+    await client.client.close()
+    if sending is not None:
+        await asyncio.wait([sending], timeout=STOP_SECONDS)
+    client._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
