@@ -16,7 +16,8 @@ The one way in which a service's process runs.
 SIGTERM (or SIGINT) comes. Liveness is the event loop's own: it stays green while the broker or the model is away. The
 stage sets `health.ready` when it has joined its group.
 
-Exit codes: 0 drained, 1 a `Fatal` or a bug (one critical line in the log), 2 wrong settings, 130 a second SIGINT.
+Exit codes: 0 drained, 1 a `Fatal` or a bug (one critical line in the log), 2 wrong settings, 3 no more memory (at once,
+see `shared/stage/memory_error.py`), 130 a second SIGINT.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from prometheus_client import CollectorRegistry
 from shared.broker.clients import KafkaSettings
 from shared.errors import Fatal, HoldfastError
 from shared.settings import ProcessSettings, read_settings
+from shared.stage.memory_error import end, end_on_memory_error
 from shared.stage.settings import StageSettings
 from shared.telemetry import logging
 from shared.telemetry.health import Health
@@ -115,6 +117,7 @@ def run(service: str, settings_type: type[S], build: Build[S]) -> int:
 
 
 async def _serve(service: str, settings: S, build: Build[S]) -> None:
+    end_on_memory_error(asyncio.get_running_loop())
     registry, health = new_registry(service), Health(limit_seconds=settings.telemetry.liveness_limit_seconds)
     with _spans(service, settings.telemetry, registry) as spans:
         await _run(settings, build, Process(service, registry, health, spans))
@@ -129,6 +132,8 @@ async def _run(settings: S, build: Build[S], process: Process) -> None:
         async with build(settings, process) as runnable:
             _spare_the_collector()
             await runnable.run(stop)
+    except MemoryError:
+        end()
     finally:
         process.health.ready = False
         beating.cancel()

@@ -94,6 +94,22 @@ def test_a_bug_exits_with_one_and_its_trace(start):
     assert "ZeroDivisionError" in err
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise MemoryError",
+        "asyncio.get_running_loop().call_soon(lambda: (_ for _ in ()).throw(MemoryError)); await stop.wait()",
+    ],
+    ids=["its work", "a callback"],
+)
+def test_want_of_memory_ends_with_three_and_tidies_nothing_up(start, body):
+    process = start(f"import asyncio; {body}")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert "the process gets no more memory" in err
+    assert "closed" not in out
+
+
 def test_a_misspelt_setting_exits_with_two_and_its_name(start):
     process = start(WAIT, HOLDFAST_STAGE_DRAIN_SECOND="3")
     out, err = process.communicate(timeout=20)
