@@ -245,18 +245,19 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
 
 
 async def _stopped(client: AIOKafkaProducer) -> None:
-    """Close *client*; it flushes first, which a broker that is away would make last for ever."""
+    """Close *client*, also where its owner is cancelled meanwhile."""
+    await uninterrupted(_stop(client))
 
-    async def stop() -> None:
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await client.stop()
-        except TimeoutError:
-            await _aborted(client)
-        except Exception as error:  # noqa: BLE001  a client that failed once fails again on closing
-            _log.debug("a producer did not close cleanly", error=repr(error))
 
-    await uninterrupted(stop())
+async def _stop(client: AIOKafkaProducer) -> None:
+    """`AIOKafkaProducer.stop` flushes first, which a broker that is away would make last for ever."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await client.stop()
+    except TimeoutError:
+        await _aborted(client)
+    except Exception as error:  # noqa: BLE001  a client that failed once fails again on closing
+        _log.debug("a producer did not close cleanly", error=repr(error))
 
 
 async def _aborted(client: AIOKafkaProducer) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 EXIT_OUT_OF_MEMORY = 3
@@ -31,9 +30,9 @@ def end_on_memory_error(loop: asyncio.AbstractEventLoop) -> None:
         _end_if(met.exc_type)
         thread_error(met)
 
-    def on_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    def on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         _end_if(type(context.get("exception")))
-        loop.default_exception_handler(dict(context))
+        loop.default_exception_handler(context)
 
     sys.unraisablehook, threading.excepthook = on_unraisable, on_thread_error
     loop.set_exception_handler(on_loop_error)
@@ -45,6 +44,6 @@ def end() -> None:
     os._exit(EXIT_OUT_OF_MEMORY)
 
 
-def _end_if(kind: type[BaseException] | type[None] | None) -> None:
-    if kind is not None and issubclass(kind, MemoryError):
+def _end_if(kind: type) -> None:
+    if issubclass(kind, MemoryError):
         end()

@@ -2,14 +2,14 @@
 
 import subprocess
 import sys
-from textwrap import dedent, indent
+from textwrap import indent
 
 import pytest
 
 from shared.stage.memory_error import EXIT_OUT_OF_MEMORY
 
 BEGIN = """
-import asyncio, threading, time
+import asyncio, threading
 from shared.stage.memory_error import end_on_memory_error
 
 def fail(kind):
@@ -20,7 +20,7 @@ def fail(kind):
 def ended(body, *, loop="asyncio.new_event_loop"):
     """What became of a process that does *body* once it is told to end for want of memory."""
     told = "    end_on_memory_error(asyncio.get_running_loop())"
-    main = f"async def main():\n{told}\n{indent(dedent(body), '    ')}"
+    main = f"async def main():\n{told}\n{indent(body, '    ')}"
     start = f"import uvloop\nwith asyncio.Runner(loop_factory={loop}) as runner:\n    runner.run(main())"
     program = f"{BEGIN}\n{main}\n{start}"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
