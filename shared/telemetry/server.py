@@ -6,11 +6,13 @@ and a loop with thousands of ready tasks would answer late. A thread answers bet
 runs.
 """
 
+import contextlib
 import http.server
 import socket
 import socketserver
 import sys
 import threading
+import time
 import traceback
 from http import HTTPStatus
 from typing import Any
@@ -23,9 +25,11 @@ from shared.errors import Fatal
 from shared.telemetry.health import Health
 
 CONNECTIONS_MAX = 16
-"""Connections served at once, each by a thread; one more is closed unanswered."""
+"""Connections served at once, each by a thread; one more takes the place of the oldest."""
+THREADS_MAX = 2 * CONNECTIONS_MAX
+"""Threads at once, those included that have lost their connection and do not know it yet."""
 REQUEST_SECONDS_MAX = 5.0
-"""How long a connection may stay silent before it is closed."""
+"""How long a connection may take from its opening until its answer is read, however it spends that time."""
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 2.0
 _PLAIN = "text/plain; charset=utf-8"
@@ -113,15 +117,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.health = health
         self._watched = threading.get_ident()
         self._told = False
-        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._connections = _Connections()
         super().__init__(address, _Handler)
 
     def serve(self) -> None:
         while not self.closing:
             self.handle_request()
+            self._connections.cut_overdue(time.monotonic())
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
+        if self._connections.open(request, time.monotonic()):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -130,7 +135,11 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._connections.threads.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.forget(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         log.debug("a telemetry request broke off", error=repr(sys.exception()))
@@ -145,6 +154,47 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             log.error("no progress", part=part, silent_seconds=round(seconds, 1), stack=stack)
         self._told = stuck
         return f"{part} has made no progress for {seconds:.0f} s" if stuck else ""
+
+
+class _Connections:
+    """
+    The open connections, oldest first, and the threads that serve them.
+
+    A probe or a scrape needs milliseconds, so whoever has waited longest is the one to lose its place: connections
+    that send or read slowly, by intent or not, cannot keep a probe out. A cut socket ends its thread's next read or
+    write.
+    """
+
+    def __init__(self) -> None:
+        self.threads = threading.BoundedSemaphore(THREADS_MAX)
+        self._opened: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
+
+    def open(self, connection: socket.socket, now: float) -> bool:
+        """Make room for *connection* and remember it; false where all threads are taken."""
+        if not self.threads.acquire(blocking=False):
+            return False
+        with self._lock:
+            if len(self._opened) >= CONNECTIONS_MAX:
+                self._cut(next(iter(self._opened)))
+            self._opened[connection] = now
+        return True
+
+    def cut_overdue(self, now: float) -> None:
+        """Cut the connections that have had their time."""
+        with self._lock:
+            for connection in [c for c, opened in self._opened.items() if now - opened > REQUEST_SECONDS_MAX]:
+                self._cut(connection)
+
+    def forget(self, connection: socket.socket) -> None:
+        """*connection* is about to be closed."""
+        with self._lock:
+            self._opened.pop(connection, None)
+
+    def _cut(self, connection: socket.socket) -> None:
+        del self._opened[connection]
+        with contextlib.suppress(OSError):  # the other side was first
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

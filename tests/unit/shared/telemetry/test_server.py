@@ -1,8 +1,9 @@
 import asyncio
+import contextlib
 import http.client
+import itertools
 import socket
 import threading
-import time
 
 import pytest
 import structlog
@@ -137,23 +138,73 @@ async def test_a_port_in_use_is_fatal_and_names_the_setting():
             await server.start()
 
 
-async def test_silent_connections_cannot_take_more_than_their_places(served):
-    server, _, _ = served
-    silent = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(CONNECTIONS_MAX + 1)]
+def connected(server):
+    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
-    # The one beyond the places is closed without an answer.
-    refused = await asyncio.to_thread(silent[-1].recv, 1)
+
+def dripping(connection, stop):
+    """Send a request one byte at a time, so that the connection is never silent for long."""
+    with contextlib.suppress(OSError):
+        for byte in itertools.chain(b"GET /healthz HTTP/1.1\r\nX-Slow: ", itertools.repeat(120)):
+            if stop.wait(0.02):
+                return
+            connection.sendall(bytes([byte]))
+
+
+async def test_a_probe_is_answered_while_silent_connections_hold_every_place(served):
+    server, _, _ = served
+    silent = [connected(server) for _ in range(CONNECTIONS_MAX)]
+
+    assert (await asyncio.to_thread(ask, server, "/healthz"))[0] == 200
+
     for connection in silent:
         connection.close()
 
-    assert refused == b""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            assert (await asyncio.to_thread(ask, server, "/healthz"))[0] == 200
-            break
-        except (ConnectionError, http.client.HTTPException):
-            assert time.monotonic() < deadline, "the places are not given back"
+
+async def test_the_oldest_connection_makes_room(served):
+    server, _, _ = served
+    silent = [connected(server) for _ in range(CONNECTIONS_MAX + 1)]
+
+    assert await asyncio.to_thread(silent[0].recv, 1) == b""
+
+    for connection in silent:
+        connection.close()
+
+
+async def test_a_probe_is_answered_while_connections_drip_bytes_and_others_do_not_read(served):
+    server, registry, _ = served
+    Counter("holdfast_tests", "w" * 1_000_000, registry=registry)
+    stop = threading.Event()
+    slow = [connected(server) for _ in range(CONNECTIONS_MAX)]
+    drips = [threading.Thread(target=dripping, args=(connection, stop)) for connection in slow[::2]]
+    for thread in drips:
+        thread.start()
+    for connection in slow[1::2]:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+
+    statuses = [(await asyncio.to_thread(ask, server, "/readyz"))[0] for _ in range(2 * CONNECTIONS_MAX)]
+
+    stop.set()
+    for thread in drips:
+        thread.join()
+    for connection in slow:
+        connection.close()
+    assert statuses == [503] * len(statuses)
+
+
+async def test_a_request_has_a_bounded_time_however_slowly_it_comes(served, monkeypatch):
+    monkeypatch.setattr("shared.telemetry.server.REQUEST_SECONDS_MAX", 0.3)
+    server, _, _ = served
+    connection, stop = connected(server), threading.Event()
+    drip = threading.Thread(target=dripping, args=(connection, stop))
+    drip.start()
+
+    answer = await asyncio.to_thread(connection.recv, 1)
+
+    stop.set()
+    drip.join()
+    connection.close()
+    assert answer == b""
 
 
 async def test_stopping_frees_the_port_and_may_be_repeated():
