@@ -47,7 +47,9 @@ class Parameter(Part):
     significance: str = Field("", max_length=1_000, description="what it is needed for, should the customer ask")
     examples: tuple[str, ...] = Field((), max_length=10)
     choices: tuple[str, ...] = Field((), max_length=100, description="the only values that it may have")
-    pattern: str = Field("", max_length=200, description="of a string, a regular expression that it fits as a whole")
+    pattern: str = Field(
+        "", max_length=200, description="of a text, what it fits as a whole: a regular expression of RE2"
+    )
     required: bool = True
     default: Scalar | None = None
     source: ValueSource = ValueSource.ANY

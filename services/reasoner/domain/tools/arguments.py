@@ -16,6 +16,7 @@ from typing import Any, Final
 from services.reasoner.domain.tools.blueprints import INVALID, MISSING
 from shared.arq.wording import contains_phrase, folded
 from shared.events.tools import ParameterProblem
+from shared.playbook.patterns import fits
 from shared.playbook.tools import Parameter, ParameterType, Scalar, Tool, ValueSource
 
 VALUE_CHARS_MAX: Final = 1_000
@@ -115,7 +116,7 @@ def _text(parameter: Parameter, value: str) -> str | None:
         value = chosen[0] if chosen else ""
     if parameter.type is not ParameterType.STRING:
         value = _instant(parameter.type, value)
-    if parameter.pattern and re.fullmatch(parameter.pattern, value) is None:
+    if parameter.pattern and not fits(parameter.pattern, value):
         return None
     return value or None
 

@@ -43,6 +43,8 @@ def told(found):
         ({"type": "integer", "choices": ["1", "2"]}, 3, None),
         ({"pattern": "[0-9]{4}"}, "1234", "1234"),
         ({"pattern": "[0-9]{4}"}, "12345", None),
+        ({"pattern": "(a+)+b"}, "a" * 1_000, None),
+        ({"pattern": ".*"}, "half a pair: \ud83d", None),
         ({"type": "date", "pattern": "2026-.*"}, "2025-01-01", None),
     ],
 )
