@@ -70,7 +70,7 @@ done
 if [[ -n $ns ]]; then every=("" --resource-pattern-type prefixed); else every=("*"); fi
 for operation in Create Describe DescribeConfigs; do allow operator "$operation" topic "${every[@]}"; done
 reads operator conversation.events turns.opened turns.matched turns.drafted turns.finished conversation.responses \
-    turns.closed claims.judged conversations.state playbooks dead.letters
+    turns.closed claims.judged conversations.state observer-conversations-changelog playbooks dead.letters
 writes operator conversation.events turns.opened turns.matched turns.drafted turns.finished dead.letters playbooks
 allow operator Write transactional-id operator.redrive
 allow operator Describe transactional-id operator.redrive

@@ -6,7 +6,7 @@ operator set on purpose stays as it is. Differences are told instead.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,17 +125,20 @@ async def diff(kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
         await client.close()
 
 
-async def found_topics(kafka: KafkaSettings) -> dict[str, TopicState]:
+async def found_topics(kafka: KafkaSettings, wanted: Callable[[str], bool]) -> dict[str, TopicState]:
     """
-    The topics of the table that the broker has, by name (with the namespace), as they are there.
+    The topics in the namespace that the broker has and *wanted* takes, by name without the namespace, as they are.
 
     Raises:
         Retryable: the broker cannot be reached or does not answer.
 
     """
     client = await _started(kafka)
+    space = kafka.namespace
     try:
-        return await _found(client, _names(kafka))
+        names = {str(topic["topic"]) for topic in await client.describe_topics()}
+        chosen = {name for name in names if name.startswith(space) and wanted(name.removeprefix(space))}
+        return {name.removeprefix(space): state for name, state in (await _found(client, chosen)).items()}
     except KafkaError as error:
         raise Retryable(f"topics cannot be read from {kafka.bootstrap_servers}: {error!r}") from error
     finally:

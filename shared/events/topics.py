@@ -24,6 +24,8 @@ CLAIMS_JUDGED = "claims.judged"
 CONVERSATIONS_STATE = "conversations.state"
 PLAYBOOKS = "playbooks"
 DEAD_LETTERS = "dead.letters"
+OBSERVER_CONVERSATIONS = "observer-conversations-changelog"
+"""The changelog of the observer's table of conversations, which Faust names and the observer alone writes."""
 
 
 _TENANT_PREFIX, _TENANT_SUFFIX = "tenant.", f".{CONVERSATION_EVENTS}"
@@ -91,3 +93,9 @@ TOPICS: dict[str, Topic] = {
         Topic(DEAD_LETTERS, {}, retention_ms=30 * DAY_MS),
     )
 }
+
+
+def holds_conversations(topic: str) -> bool:
+    """Whether records on *topic* (without the namespace) belong to conversations, a tenant's own topic included."""
+    declared = TOPICS.get(topic)
+    return bool(tenant_named_by(topic)) if declared is None else declared.partitioned_by_conversation

@@ -140,3 +140,13 @@ def test_every_topic_of_the_table_is_somebodys(acls):
     used = {name for who in acls for name in names(acls, who, "topic", "Read", "Write")}
 
     assert used - set(changelogs_of(ObserverSettings())) == TOPICS.keys()
+
+
+def test_the_operator_may_look_for_a_conversation_wherever_one_may_lie(acls):
+    readable = names(acls, "operator", "topic", "Read")
+
+    assert readable >= {name for name in TOPICS if topics.holds_conversations(name)} | {topics.OBSERVER_CONVERSATIONS}
+
+
+def test_the_table_of_topics_knows_the_observers_changelog_of_conversations():
+    assert topics.OBSERVER_CONVERSATIONS in changelogs_of(ObserverSettings())

@@ -1,23 +1,23 @@
 """
-Erasing a conversation, and gathering the proof from the topics.
+Erasing a conversation wherever it is known, and gathering the proof from the topics.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from services.operator.adapters.letters import read_box
 from services.operator.adapters.publisher import Publisher, event, posted
 from services.operator.adapters.reader import Seen, TopicReader
-from services.operator.adapters.scan import scan
-from services.operator.domain.erasure import Certificate, Keeping, Probe, Remains, keeping_of, remains_of
+from services.operator.adapters.scan import home_of, scan
+from services.operator.domain.erasure import Certificate, Holding, Probe, Survey, is_of, keeping_of, proofs
 from services.operator.domain.letters import erasure_mark
-from services.operator.domain.marker import StateHead, head_of
+from services.operator.domain.marker import head_of
 from shared.broker.clients import KafkaSettings, producer
 from shared.broker.topics import found_topics
-from shared.errors import Retryable
+from shared.errors import Fatal, Retryable
 from shared.events import topics
 from shared.events.conversation import ConversationErased
 from shared.events.envelope import Address
@@ -26,8 +26,8 @@ from shared.stage.base import Record
 
 LOOK_SECONDS = 0.5
 PROBE_TEXT = "holdfast erase: is this refused?"
-DEFAULT_SEGMENT_MS = 7 * topics.DAY_MS
-"""Kafka's own `segment.ms`, where a broker does not tell its."""
+CLOCKS_APART_MS = 3_600_000
+"""By how much the clocks of the processes that write may differ, where only what came lately is read."""
 
 
 async def erase(
@@ -41,77 +41,133 @@ async def erase(
     told: Callable[[str], None],
 ) -> Certificate:
     """
-    Publish `conversation.erased`, wait for the ledger's marker, and gather what proves it.
+    Publish `conversation.erased` in each partition where the conversation is found, wait for the ledger's markers, and
+    gather what proves it.
 
-    With *probe* a customer's message to *agent* is published after it, which must be refused.
+    With *probe* a customer's message to *agent* follows in each of these partitions, which must be refused.
 
     Raises:
-        Retryable: within *seconds_max* the ledger wrote no marker, or did not end the probe's turn.
+        Retryable: within *seconds_max* the ledger wrote no marker, or did not end a probe's turn.
         Fatal: a topic does not exist.
 
     """
     erased = event(address, "conversation.erased", ConversationErased(reason=reason))
+    told("looking for the conversation in every partition of every topic")
+    partitions = await _known_in(settings, address)
+    told(f"it is known in, or belongs to, partitions {', '.join(map(str, partitions))}")
     async with Publisher(settings) as publisher:
-        await publisher.publish([(address, erased)])
+        begun_ms = round(time.time() * 1000)
+        for number in partitions:
+            await publisher.publish([(address, erased)], partition=number)
         told(f"published conversation.erased {erased.id}")
-        newest, head = await _marker(settings, address, seconds_max)
-        told(
-            "the ledger keeps nothing but the marker"
-            if head is None or head.is_empty_marker
-            else "the state is NOT empty"
-        )
-        probed = await _probe(settings, publisher, address, agent, seconds_max) if probe else None
-    barred_at_ms = head.erased_at_ms if head else round(time.time() * 1000)
-    await _bar_letters(settings, address, barred_at_ms)
+        await _until_erased(settings, address, partitions, begun_ms, seconds_max)
+        told("the ledger has erased it")
+        probes = await _probes(settings, publisher, address, partitions, agent, seconds_max) if probe else {}
+    await _bar_letters(settings, address, begun_ms)
     told("reading what topics still hold")
-    return Certificate(
-        address=address,
-        event_id=erased.id,
-        made_at=datetime.now(UTC),
-        state=head,
-        state_place=f"{newest.partition}:{newest.offset}",
-        probe=probed,
-        remains=await _remains(settings, address),
-        letters_barred=True,
-    )
+    survey = await _settled_survey(settings, address, seconds_max)
+    return Certificate(address, erased.id, datetime.now(UTC), proofs(survey, partitions, probes), survey)
 
 
-async def _marker(settings: KafkaSettings, address: Address, seconds_max: float) -> tuple[Record, StateHead | None]:
-    """The newest state of *address*, once it says that the conversation is erased."""
+async def _known_in(settings: KafkaSettings, address: Address) -> list[int]:
+    """The partitions in which the conversation was found, and the one that Kafka's own partitioner gives it."""
+    events = settings.events_topic(address.tenant)
+    known = (await found_topics(settings, events.__eq__)).get(events)
+    if known is None:
+        raise Fatal(f"there is no topic {events} on this broker; is HOLDFAST_KAFKA_NAMESPACE right?")
+    return sorted((await survey_of(settings, address)).partitions | {home_of(address.key, known.partitions)})
+
+
+async def survey_of(settings: KafkaSettings, address: Address) -> Survey:
+    """
+    Every record of the conversation on every topic that may hold one, in all partitions.
+
+    Raises:
+        Retryable: the broker stopped answering.
+
+    """
+    holdings = []
+    for topic, state in sorted((await found_topics(settings, _may_hold)).items()):
+        if records := await _records(settings, topic, address):
+            holdings.append(Holding(topic, keeping_of(state.config), tuple(records)))
+    return Survey(tuple(holdings))
+
+
+def _may_hold(topic: str) -> bool:
+    return topic == topics.OBSERVER_CONVERSATIONS or topics.holds_conversations(topic)
+
+
+async def _records(settings: KafkaSettings, topic: str, address: Address) -> list[Record]:
+    if topic == topics.DEAD_LETTERS:
+        # Neither marks nor receipts tell anything of the conversation.
+        return [letter.record for letter in (await read_box(settings)).letters if is_of(letter.record, address)]
+    return [record async for record in scan(settings, topic) if is_of(record, address)]
+
+
+async def _until_erased(
+    settings: KafkaSettings, address: Address, partitions: Collection[int], begun_ms: int, seconds_max: float
+) -> None:
     until = time.monotonic() + seconds_max
+    since_ms = begun_ms - CLOCKS_APART_MS
     while True:
-        newest = None
-        async for record in scan(settings, topics.CONVERSATIONS_STATE, key=address.key):
-            newest = record
-        head = head_of(newest.value) if newest else None
-        if newest is not None and (head is None or head.erased_at_ms):
-            return newest, head
+        newest: dict[int, Record] = {}
+        async for record in scan(
+            settings, topics.CONVERSATIONS_STATE, key=address.key, partitions=partitions, since_ms=since_ms
+        ):
+            newest[record.partition] = record
+        heads = {number: head_of(record.value) for number, record in newest.items()}
+        left = [n for n in partitions if n not in heads or ((head := heads[n]) is not None and not head.erased_at_ms)]
+        if not left:
+            return
         if time.monotonic() > until:
             raise Retryable(
-                f"the ledger has not erased {address.tenant}:{address.conversation} within {seconds_max:g} s; the "
-                "event is published and will be obeyed: is the conversations service running? Run this again for "
-                "the proof"
+                f"the ledger has not erased {address.tenant}:{address.conversation} within {seconds_max:g} s in "
+                f"partitions {', '.join(map(str, left))}; the event is published and will be obeyed. Is the "
+                "conversations service running, and is HOLDFAST_KAFKA_TENANT_TOPICS the same here and there? Run this "
+                "again for the proof"
             )
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _probe(
-    settings: KafkaSettings, publisher: Publisher, address: Address, agent: str, seconds_max: float
-) -> Probe:
-    message = posted(address, agent, PROBE_TEXT, event_id=f"erase-probe-{uuid4()}")
+async def _probes(
+    settings: KafkaSettings,
+    publisher: Publisher,
+    address: Address,
+    partitions: Collection[int],
+    agent: str,
+    seconds_max: float,
+) -> dict[int, Probe]:
+    """By partition, what became of a customer's message that was published there."""
+    sent = {f"erase-probe-{uuid4()}": number for number in partitions}
+    probes: dict[int, Probe] = {}
     async with TopicReader(settings, [topics.TURNS_CLOSED], start="end") as reader:
-        await publisher.publish([(address, message)])
+        for event_id, number in sent.items():
+            message = posted(address, agent, PROBE_TEXT, event_id=event_id)
+            await publisher.publish([(address, message)], partition=number)
         until = time.monotonic() + seconds_max
         while time.monotonic() < until:
             for seen in await reader.read():
-                if (closed := _covers(seen, message.id)) is not None:
-                    return Probe(message.id, closed.turn.id, closed.outcome, closed.reason)
-    raise Retryable(f"the message that was to be refused had no outcome within {seconds_max:g} s; run this again")
+                for event_id in _covered(seen) & sent.keys():
+                    probes[sent[event_id]] = _probe(event_id, seen)
+            if len(probes) == len(sent):
+                return probes
+    missing = sorted(set(sent.values()) - probes.keys())
+    raise Retryable(
+        f"the messages that were to be refused had no outcome within {seconds_max:g} s in partitions "
+        f"{', '.join(map(str, missing))}; run this again"
+    )
 
 
-def _covers(seen: Seen, message_id: str) -> TurnClosed | None:
+def _covered(seen: Seen) -> set[str]:
     body = seen.event.data
-    return body if isinstance(body, TurnClosed) and message_id in body.covers else None
+    return set(body.covers) if isinstance(body, TurnClosed) else set()
+
+
+def _probe(event_id: str, seen: Seen) -> Probe:
+    body = seen.event.data
+    if not isinstance(body, TurnClosed):
+        raise TypeError("only a closed turn covers messages")
+    return Probe(event_id, body.turn.id, body.outcome, body.reason)
 
 
 async def _bar_letters(settings: KafkaSettings, address: Address, erased_at_ms: int) -> None:
@@ -120,26 +176,11 @@ async def _bar_letters(settings: KafkaSettings, address: Address, erased_at_ms: 
         await writing.send_and_wait(settings.namespace + topics.DEAD_LETTERS, None, key=key, headers=list(headers))
 
 
-async def _remains(settings: KafkaSettings, address: Address) -> tuple[Remains, ...]:
-    states = await found_topics(settings)
-    found = []
-    for topic in topics.TOPICS.values():
-        if topic.partitioned_by_conversation:
-            state = states.get(settings.namespace + topic.name)
-            keeping = keeping_of({"segment.ms": str(DEFAULT_SEGMENT_MS), **state.config}) if state else Keeping(None)
-            one = remains_of(topic.name, await _records(settings, topic.name, address), keeping)
-            found += [one] if one else []
-    return tuple(found)
-
-
-async def _records(settings: KafkaSettings, topic: str, address: Address) -> list[Record]:
-    """The records of *address* that tell something of it: no markers, no receipts."""
-    if topic == topics.DEAD_LETTERS:
-        # A letter lies where its record was, and that may have been the wrong partition.
-        letters = (await read_box(settings)).letters
-        return [letter.record for letter in letters if letter.record.key == address.key]
-    records = [record async for record in scan(settings, topic, key=address.key)]
-    if topic != topics.CONVERSATIONS_STATE:
-        return records
-    heads = [(record, head_of(record.value)) for record in records]
-    return [record for record, head in heads if head is not None and not head.is_empty_marker]
+async def _settled_survey(settings: KafkaSettings, address: Address, seconds_max: float) -> Survey:
+    """What topics hold once the observer, which follows the closed turns, has forgotten the conversation too."""
+    until = time.monotonic() + seconds_max
+    survey = await survey_of(settings, address)
+    while survey.remembering_observers and time.monotonic() < until:
+        await asyncio.sleep(LOOK_SECONDS)
+        survey = await survey_of(settings, address)
+    return survey

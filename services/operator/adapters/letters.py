@@ -19,8 +19,6 @@ from shared.stage.kafka_producers import KafkaTransactionalProducer
 
 TRANSACTIONAL_ID = "operator.redrive"
 """One at a time: a second redrive fences the first."""
-_LOOK_WHOLE_ABOVE = 8
-"""Conversations whose states are looked up one by one; for more the topic is read through once."""
 
 
 async def read_box(settings: KafkaSettings, progress: Progress = lambda _passed, _due: None) -> Box:
@@ -38,22 +36,25 @@ async def read_box(settings: KafkaSettings, progress: Progress = lambda _passed,
     return box
 
 
-async def erased_of(settings: KafkaSettings, keys: set[bytes]) -> dict[bytes, int]:
-    """When the conversations of *keys* were erased, of those that the ledger knows to be: unix milliseconds."""
-    states: dict[bytes, bytes | None] = {}
-    sources: list[bytes | None] = list(keys) if len(keys) <= _LOOK_WHOLE_ABOVE else [None]
-    for key in sources:
-        async for record in scan(settings, CONVERSATIONS_STATE, key=key):
-            if record.key in keys:
-                states[record.key] = record.value
-    heads = {key: head_of(value) for key, value in states.items()}
+async def erased_of(settings: KafkaSettings, letters: Sequence[Letter]) -> dict[bytes, int]:
+    """
+    By key, when the conversations of *letters* were erased, of those that the ledger knows to be: unix milliseconds.
+
+    The ledger's state of a conversation lies in the partition that the letter's record was read from.
+    """
+    wanted = {(letter.record.key, letter.partition) for letter in letters}
+    states: dict[tuple[bytes | None, int], bytes | None] = {}
+    async for record in scan(settings, CONVERSATIONS_STATE, partitions={number for _, number in wanted}):
+        if (record.key, record.partition) in wanted:
+            states[record.key, record.partition] = record.value
+    heads = {key: head_of(value) for (key, _), value in states.items() if key is not None}
     return {key: head.erased_at_ms for key, head in heads.items() if head is not None and head.erased_at_ms}
 
 
 async def refusals(settings: KafkaSettings, box: Box, letters: Sequence[Letter]) -> dict[str, str]:
     """By the letter's name, why it may not be driven again; a letter that may is not in it."""
-    keys = {letter.record.key for letter in letters if letter.address is not None and letter.record.key is not None}
-    erased = box.erased_ms | await erased_of(settings, keys)
+    named = [letter for letter in letters if letter.address is not None]
+    erased = box.erased_ms | await erased_of(settings, named)
     now_ms = round(time.time() * 1000)
     why = {letter.name: refusal(letter, erased=erased, now_ms=now_ms) for letter in letters}
     return {name: reason for name, reason in why.items() if reason}

@@ -50,14 +50,20 @@ class Publisher:
     ) -> None:
         await self._producer.stop()
 
-    async def publish(self, events: Sequence[tuple[Address, Envelope[Body]]]) -> None:
-        """Publish *events* in order; return when the broker has acknowledged all of them."""
-        await self.publish_raw([(address.key, *encode(occurred)) for address, occurred in events])
+    async def publish(self, events: Sequence[tuple[Address, Envelope[Body]]], *, partition: int | None = None) -> None:
+        """
+        Publish *events* in order; return when the broker has acknowledged all of them.
 
-    async def publish_raw(self, records: Sequence[tuple[bytes, Headers, bytes | None]]) -> None:
+        *partition* replaces the one that follows from the key, for a platform that partitions by a rule of its own.
+        """
+        await self.publish_raw([(address.key, *encode(occurred)) for address, occurred in events], partition=partition)
+
+    async def publish_raw(
+        self, records: Sequence[tuple[bytes, Headers, bytes | None]], *, partition: int | None = None
+    ) -> None:
         """As `publish`, for records that are (key, headers, value) already, whatever they hold."""
         futures = [
-            await self._producer.send(self._topic_of(key), value, key=key, headers=list(headers))
+            await self._producer.send(self._topic_of(key), value, key=key, headers=list(headers), partition=partition)
             for key, headers, value in records
         ]
         await asyncio.gather(*futures)

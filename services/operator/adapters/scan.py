@@ -2,7 +2,7 @@
 Reading what a topic holds now, record by record as it stands in the log: whole, or one conversation's partition of it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -32,14 +32,17 @@ async def scan(
     topic: str,
     *,
     key: bytes | None = None,
+    at_home: bool = False,
+    partitions: Collection[int] | None = None,
     since_ms: int = 0,
     progress: Progress = lambda _passed, _due: None,
 ) -> AsyncIterator[Record]:
     """
     The committed records of *topic* up to where it ends as the scan begins, of each partition in offset order.
 
-    With *key* only its partition is read, and only its records are told; *since_ms* (unix milliseconds) begins at the
-    first record that the broker took then or later.
+    With *key* only its records are told; *at_home* reads only the partition that Kafka's own partitioner gives it, and
+    *partitions* only those. *since_ms* (unix milliseconds) begins at the first record that the broker took then or
+    later.
 
     Raises:
         Fatal: the topic does not exist.
@@ -49,7 +52,7 @@ async def scan(
     reader = consumer(settings, group=None)
     await reader.start()
     try:
-        places = await _places(reader, settings.namespace + topic, key)
+        places = await _places(reader, settings.namespace + topic, key if at_home else None, partitions)
         reader.assign(places)
         ends = await reader.end_offsets(places)
         await _begin(reader, places, ends, since_ms)
@@ -70,11 +73,15 @@ async def scan(
         await reader.stop()
 
 
-async def _places(reader: AIOKafkaConsumer, name: str, key: bytes | None) -> list[TopicPartition]:
+async def _places(
+    reader: AIOKafkaConsumer, name: str, home_key: bytes | None, partitions: Collection[int] | None
+) -> list[TopicPartition]:
     places = await partitions_of(reader, [name])
     if not places:
         raise Fatal(f"no topic {name} on this broker; `holdfast topics apply` creates what is missing")
-    return places if key is None else [places[home_of(key, len(places))]]
+    if home_key is not None:
+        partitions = {home_of(home_key, len(places))}
+    return [place for place in places if partitions is None or place.partition in partitions]
 
 
 async def _begin(

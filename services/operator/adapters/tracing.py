@@ -1,5 +1,5 @@
 """
-Reading what the topics hold of one conversation: its partition of each, and nobody else's records are looked into.
+Reading what the topics hold of one conversation; nobody else's records are looked into.
 """
 
 from collections.abc import Sequence
@@ -28,15 +28,29 @@ async def read_trace(settings: KafkaSettings, address: Address, *, since_ms: int
     """
     What the topics hold of *address* since *since_ms* (unix milliseconds).
 
+    They are looked through whole only where the partition that Kafka's own partitioner gives the conversation holds
+    nothing of it: its platform may partition by a rule of its own.
+
     Raises:
         Fatal: a topic does not exist.
         Retryable: the broker stopped answering.
 
     """
+    trace = await _read(settings, address, since_ms=since_ms, progress=progress, at_home=True)
+    return (
+        trace if trace.records else await _read(settings, address, since_ms=since_ms, progress=progress, at_home=False)
+    )
+
+
+async def _read(
+    settings: KafkaSettings, address: Address, *, since_ms: int, progress: Progress, at_home: bool
+) -> Trace:
     trace = Trace()
     for topic in TRACED:
         name = settings.events_topic(address.tenant) if topic == topics.CONVERSATION_EVENTS else topic
-        async for record in scan(settings, name, key=address.key, since_ms=since_ms, progress=progress):
+        async for record in scan(
+            settings, name, key=address.key, at_home=at_home, since_ms=since_ms, progress=progress
+        ):
             try:
                 event = decode(topics.TOPICS[topic].types, record.key, record.headers, record.value)
             except Invalid:

@@ -5,6 +5,7 @@
 import asyncio
 import json
 import os
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from rich.markup import escape
 
 from services.operator import tables
 from services.operator.adapters.erasure import erase
-from services.operator.domain.erasure import Certificate
+from services.operator.domain.erasure import Certificate, Remaining
 from services.operator.settings import OperatorSettings
 from shared.errors import Fatal
 from shared.events.envelope import Address
@@ -25,7 +26,9 @@ def command(
     conversation: Annotated[str, typer.Argument(help="which conversation, as the platform names it")],
     reason: Annotated[str, typer.Option(help="for the record, such as the request's number; no personal data")] = "",
     agent: Annotated[str, typer.Option(help="whose playbook the probe names")] = "bank",
-    probe: Annotated[bool, typer.Option(help="send a message after it, which must be refused")] = True,
+    probe: Annotated[
+        bool, typer.Option(help="send a message after it, which must be refused; nothing is proven without")
+    ] = True,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask; there is no way back")] = False,
     wait: Annotated[float, typer.Option(help="seconds that the ledger may take", min=1)] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="the certificate, as JSON")] = False,
@@ -34,10 +37,11 @@ def command(
     Forget a conversation for good, and prove it (GDPR Art. 17).
 
     Publishes conversation.erased; an open turn ends, the ledger replaces the conversation's state by a marker, refuses
-    what is still under way or comes later, and dead letters of the conversation are never driven again. The
-    certificate shows the marker, the refusal of a probe, and how long records of the past still lie on topics, which
-    cannot be edited: until their retention, a log's segment more at most. Backups of the brokers, the platform, and the
-    model's provider are yours to see to. Exits with 0 only if it is proven.
+    what is still under way or comes later, and dead letters of the conversation are never driven again. It looks in
+    every partition of every topic, as a platform may partition by a rule of its own. The certificate shows for each
+    partition the marker and the refusal of a probe, and how long records of the past still lie on topics, which cannot
+    be edited: until their retention, a log's segment more at most. Backups of the brokers, the platform, and the
+    model's provider are yours to see to. Exits with 0 only if it is proven; else the certificate says why not.
     """
     address = Address.from_key(Address(tenant, conversation).key)
     if not yes and not typer.confirm(f"Forget {tenant}:{conversation} for good?", err=True):
@@ -63,20 +67,25 @@ def command(
 
 
 def _show(console: Console, certificate: Certificate) -> None:
-    rows = [
-        (
-            one.topic,
-            f"{one.records:,}",
-            f"{one.newest:%Y-%m-%d %H:%M}",
-            f"{one.gone_by:%Y-%m-%d %H:%M}" if one.gone_by else "never: the topic keeps everything",
-        )
-        for one in certificate.remains
-    ]
     header = ("what topics still hold", "records", "newest (UTC)", "gone by (UTC)")
-    console.print(tables.figures("", header, rows))
-    state = certificate.state
-    holds = ", ".join(state.names) if state else "nothing (a tombstone)"
-    console.print(f"state, conversations.state {certificate.state_place}: {holds}", highlight=False)
-    if certificate.probe:
-        console.print(f"probe: {certificate.probe.outcome}, {certificate.probe.reason}", highlight=False)
-    console.print("[bold green]erased, and proven[/]" if certificate.proven else "[bold red]NOT proven[/]")
+    console.print(tables.figures("", header, [_row(held) for held in _by_topic(certificate)]))
+    for one in certificate.erased:
+        holds = ", ".join(one.state.names) if one.state else "nothing (a tombstone)"
+        probe = f"; a message was {one.probe.outcome}, {one.probe.reason}" if one.probe else ""
+        console.print(f"partition {one.partition}: the state holds {holds}{probe}", highlight=False)
+    for doubt in certificate.doubts:
+        console.print(f"[bold red]not proven:[/] {escape(doubt)}", highlight=False)
+    if certificate.proven:
+        console.print("[bold green]erased, and proven[/]")
+
+
+def _by_topic(certificate: Certificate) -> list[list[Remaining]]:
+    return [list(found) for _, found in groupby(certificate.remains, key=lambda one: one.topic)]
+
+
+def _row(found: list[Remaining]) -> tuple[str, str, str, str]:
+    gone = [one.gone_by for one in found]
+    last = max((by for by in gone if by), default=None)
+    newest = max(one.taken for one in found)
+    told = "never: the topic keeps everything" if None in gone or last is None else f"{last:%Y-%m-%d %H:%M}"
+    return found[0].topic, f"{len(found):,}", f"{newest:%Y-%m-%d %H:%M}", told
