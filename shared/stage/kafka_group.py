@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import KafkaSettings, admin, consumer
-from shared.broker.closing import uninterrupted
+from shared.broker.closing import stop_consumer, uninterrupted
 from shared.errors import Fatal, Retryable
 from shared.stage.assignor import TaskAssignor
 from shared.stage.base import Record
@@ -212,14 +212,13 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.wait([self._assigning])
 
     async def _closed(self, client: AIOKafkaConsumer | None, administration: AIOKafkaAdminClient | None) -> None:
-        for close in (client and client.stop, administration and administration.close):
-            if close is None:
-                continue
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await close()
-            except CLIENT_ERRORS as error:
-                _log.warning("a Kafka client did not close cleanly", group=self._name, error=repr(error))
+        closing = [stop_consumer(client, STOP_SECONDS)] if client is not None else []
+        closing += [asyncio.wait_for(administration.close(), STOP_SECONDS)] if administration is not None else []
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(outcome, CLIENT_ERRORS):
+                _log.warning("a Kafka client did not close cleanly", group=self._name, error=repr(outcome))
+            elif outcome is not None:
+                raise outcome
 
     async def _check_topics(self, administration: AIOKafkaAdminClient) -> None:
         """

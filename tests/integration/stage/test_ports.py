@@ -11,6 +11,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from shared.broker.clients import admin
+from shared.broker.embedded import Delay, Rule
+from shared.broker.embedded.wire import Api
 from shared.errors import Fatal, Invalid, Retryable
 from shared.stage import kafka_group
 from shared.stage.base import Output
@@ -298,6 +300,22 @@ async def test_a_client_whose_owner_is_cancelled_while_it_closes_keeps_no_connec
             for task in stopping:
                 task.cancel()
             await asyncio.wait(stopping)
+    assert connections(settings) == before
+
+
+@pytest.mark.parametrize("settings", ["embedded"], indirect=True)  # it can be told not to answer
+@pytest.mark.parametrize("unanswered", [Api.OFFSET_COMMIT, Api.HEARTBEAT, Api.FETCH])
+async def test_a_member_that_gets_no_answer_while_it_leaves_keeps_no_connection(
+    unanswered, connect, name, settings, embedded_broker, monkeypatch
+):
+    """A broker that stands still, or a machine that is busy, answers later than a member waits for."""
+    monkeypatch.setattr(kafka_group, "STOP_SECONDS", 0.2)
+    broker = connect()
+    before = connections(settings)
+    async with joined(broker, name) as member:
+        await member.owns(PARTITIONS)
+        for api in (Api.LEAVE_GROUP, unanswered):
+            embedded_broker.faults.add(Rule(Delay(600.0), api=api))
     assert connections(settings) == before
 
 
