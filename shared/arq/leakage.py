@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from shared.arq.wording import contains_phrase, words
+from shared.arq.wording import contains_phrase
+from shared.text.words import words
 
 RUN_WORDS: Final = 8
 """Consecutive words shared with the rules of a prompt beyond which it is no accident."""

@@ -5,7 +5,10 @@ states (CoVe, arXiv 2309.11495 §5: open questions beat yes/no ones).
 
 from collections.abc import Iterable
 
-from shared.arq.wording import contains_phrase, content_words, squeezed, stem, words
+from shared.arq.wording import contains_phrase
+from shared.text.english import content_words, stem
+from shared.text.plain import squeezed
+from shared.text.words import words
 
 QUESTION_CHARS_MAX = 400
 TOPIC_WORDS_MAX = 8

@@ -1,126 +1,114 @@
 """
-Comparing wording in code: the same text but for spacing, a phrase within a text, the words that carry meaning.
+Comparing wording in code: the same text but for typography, and a phrase within a text of any script.
 
-Everything here is linear in its input: no pattern that could be made to backtrack.
+A phrase is whole words where words have spaces between them, words with what is written onto them where the language
+does so, and may stand anywhere where no spaces are written and a character is nearly a word.
 """
 
 import unicodedata
-from functools import lru_cache
 from typing import Final
 
-STEMS_KEPT_MAX = 65_536
-TEXTS_KEPT_MAX = 8_192
-_STEM_LENGTH_MIN = 3
+from shared.text.english import reads_english
+from shared.text.plain import folded, squeezed
+from shared.text.words import word_boundaries
+from shared.text.writing import UNSPACED, Writing, writing
 
-# Without those that change a statement's meaning, such as `before`, `over`, `within`, `only`.
-_FUNCTION_WORDS = """
-    a about all also am an and any are as at be been being but by can could did do does doing for from further had has
-    have having he her here hers him his how i if in into is it its itself just let may me might my now of on or other
-    our ours own please same shall she should so some such than that the their them then there these they this those
-    through to too us very was we were what when where which while who whom whose why will with would you your yours
-"""
-FUNCTION_WORDS: Final = frozenset(_FUNCTION_WORDS.split())
-NEGATIONS: Final = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "none",
-        "nothing",
-        "nobody",
-        "neither",
-        "nor",
-        "without",
-        "cannot",
-        "except",
-        "unless",
-        "only",
-    ]
-)
-_NEGATED_ENDING = "n't"
-# Longest first: the first that fits is cut off.
-_SUFFIXES: Final = ("ations", "ation", "ingly", "ments", "ment", "ings", "ing", "ies", "ied", "es", "ed", "ly", "s")
-_WORD_TABLE: Final = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
-_QUOTES: Final = str.maketrans(
-    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00ad": None, "\u200b": None}
-)
+# A phrase of so many characters is taken for words wherever it stands; a shorter one where a dictionary says so.
+_CERTAIN_MIN: Final = {Writing.IDEOGRAPHIC: 2, Writing.KATAKANA: 3, Writing.DICTIONARY: 5}
+AFFIXED_MIN: Final = 4
+"""Letters of a word that may have something written onto it."""
+PREFIX_MAX: Final = 3
+"""Letters of articles and prepositions written onto a word."""
+SUFFIX_MAX: Final = 5
+"""Letters of endings written onto a word."""
+_VIRAMA: Final = 9
+_OWN_WORD: Final = UNSPACED | {Writing.HANGUL}
 
 
-def squeezed(text: str) -> str:
-    """*text* with each run of white space as one space, compatible characters unified and quotation marks straight."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-    return " ".join(text.split())
-
-
-def folded(text: str) -> str:
-    """*text* squeezed and without regard to case."""
-    return squeezed(text).casefold()
+def same_wording(text: str, other: str) -> bool:
+    """Whether *text* says what *other* does, letter by letter, whatever its spacing and typography."""
+    return squeezed(text) == squeezed(other)
 
 
 def contains_phrase(text: str, phrase: str) -> bool:
-    """Whether *phrase* stands in *text*, without regard to case and spacing, beginning and ending where words do."""
+    """Whether *phrase* stands in *text*, without regard to case and typography, beginning and ending where words do."""
     whole, sought = folded(text), folded(phrase)
     if not sought:
         return False
     start = whole.find(sought)
     while start >= 0:
-        end = start + len(sought)
-        before = whole[start - 1 : start] + sought[0]
-        after = sought[-1] + whole[end : end + 1]
-        if not (len(before) == 2 and before.isalnum()) and not (len(after) == 2 and after.isalnum()):  # noqa: PLR2004
+        if _begins(whole, start, sought) and _ends(text, whole, start + len(sought), sought):
             return True
-        start = whole.find(sought, start + len(sought))
+        start = whole.find(sought, start + 1)
     return False
 
 
-@lru_cache(maxsize=TEXTS_KEPT_MAX)
-def words(text: str) -> tuple[str, ...]:
-    """The words of *text* in order, folded: runs of letters and digits, with an apostrophe inside."""
-    whole = folded(text)
-    if whole.isascii():
-        spaced = whole.translate(_WORD_TABLE)
-    else:
-        spaced = "".join(char if char.isalnum() or char == "'" else " " for char in whole)
-    if "'" not in spaced:
-        return tuple(spaced.split())
-    return tuple(word for raw in spaced.split() if (word := raw.strip("'")))
+def _begins(whole: str, start: int, sought: str) -> bool:
+    before = whole[start - 1 : start]
+    if _parted(before, sought[0]):
+        return True
+    kind = writing(sought[0])
+    if kind is Writing.ABJAD:
+        return _first_length(sought) >= AFFIXED_MIN and _extent(whole, start, -1, PREFIX_MAX) <= PREFIX_MAX
+    return kind in UNSPACED and _cuts(whole, start, sought)
 
 
-def content_words(text: str) -> list[str]:
-    """The words of *text* that carry meaning, stemmed, in order (function words are known for English only)."""
-    return [stem(word) for word in words(text) if word not in FUNCTION_WORDS and not word.endswith(_NEGATED_ENDING)]
+def _ends(text: str, whole: str, end: int, sought: str) -> bool:
+    after = whole[end : end + 1]
+    if _parted(sought[-1], after):
+        return True
+    kind = writing(sought[-1])
+    if kind is Writing.HANGUL:
+        return True
+    if kind in UNSPACED:
+        return _cuts(whole, end, sought)
+    if not sought[-1].isdecimal() and _last_length(sought) >= AFFIXED_MIN and _takes_endings(text, whole, end):
+        longest = PREFIX_MAX if kind is Writing.ABJAD else SUFFIX_MAX
+        return _extent(whole, end, 1, longest) <= longest
+    return False
 
 
-@lru_cache(maxsize=TEXTS_KEPT_MAX)
-def content_set(text: str) -> frozenset[str]:
-    """The different `content_words` of *text*; remembered, as a playbook's texts come again with every turn."""
-    return frozenset(content_words(text))
+def _parted(left: str, right: str) -> bool:
+    """Whether two neighbours are of different words, whatever the words are."""
+    if not left or not right:
+        return True
+    kinds = {writing(left), writing(right)}
+    if Writing.NO_WORD in kinds:
+        return True
+    return len(kinds) > 1 and not kinds.isdisjoint(_OWN_WORD) and not _combines(right)
 
 
-def negations(text: str) -> int:
-    """How many words of *text* negate or restrict (English)."""
-    return sum(word in NEGATIONS or word.endswith(_NEGATED_ENDING) for word in words(text))
+def _cuts(whole: str, place: int, sought: str) -> bool:
+    """Whether a phrase without spaces may begin or end at *place*."""
+    if _combines(whole[place]):
+        return False
+    kind = writing(whole[place])
+    return len(sought) >= _CERTAIN_MIN[kind] or place in word_boundaries(whole)
 
 
-def reads_english(text: str) -> bool:
-    """Whether *text* has a function word of English, so that `content_words` means something for it."""
-    return any(word in FUNCTION_WORDS for word in words(text))
+def _takes_endings(text: str, whole: str, end: int) -> bool:
+    """Whether the language of *text* writes endings onto words: one with letters that English has not."""
+    if text.isascii() or unicodedata.combining(whole[end]) == _VIRAMA:
+        return False
+    return any(char.isalpha() for char in text if not char.isascii()) and not reads_english(text)
 
 
-@lru_cache(maxsize=STEMS_KEPT_MAX)
-def stem(word: str) -> str:
-    """*word* without its commonest English endings, so that `transferring`, `transfers` and `transfer` are one."""
-    base = word.removesuffix("'s")
-    if base.isalpha() and not base.endswith("ss"):
-        for suffix in _SUFFIXES:
-            if base.endswith(suffix) and len(base) - len(suffix) >= _STEM_LENGTH_MIN:
-                cut = base[: -len(suffix)]
-                base = cut + "y" if suffix in {"ies", "ied"} else _undoubled(cut)
-                break
-    return base.removesuffix("e") if len(base) > _STEM_LENGTH_MIN else base
+def _extent(whole: str, place: int, step: int, longest: int) -> int:
+    """How many letters of a word lie beyond *place*, counted up to one more than *longest*."""
+    count, at = 0, place if step > 0 else place - 1
+    while 0 <= at < len(whole) and count <= longest and writing(whole[at]) is not Writing.NO_WORD:
+        count += 1
+        at += step
+    return count
 
 
-def _undoubled(cut: str) -> str:
-    doubled = len(cut) > _STEM_LENGTH_MIN and cut[-1] == cut[-2] and cut[-1] not in "aeiouls"
-    return cut[:-1] if doubled else cut
+def _first_length(sought: str) -> int:
+    return _extent(sought, 0, 1, AFFIXED_MIN)
+
+
+def _last_length(sought: str) -> int:
+    return _extent(sought, len(sought), -1, AFFIXED_MIN)
+
+
+def _combines(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")

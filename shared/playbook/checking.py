@@ -6,13 +6,14 @@ import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from shared.arq.wording import contains_phrase, folded
+from shared.arq.wording import contains_phrase
 from shared.playbook.checking_journeys import journey_findings
 from shared.playbook.checking_templates import template_findings
 from shared.playbook.checking_tools import tool_findings
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook, RelationshipKind
 from shared.playbook.references import ReferenceKind, reference
+from shared.text.plain import folded
 
 TEXT_CHARS_ADVISED = 1_000
 """Beyond this a guideline reads as several, and each call that asks about it pays for its length."""

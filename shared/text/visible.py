@@ -54,6 +54,11 @@ def cleaned(text: str) -> str:
     return _replaced(text.replace("\r\n", "\n"), lambda char: "\n" if char in _LINE_BREAKS else "")
 
 
+def bare(text: str) -> str:
+    """*text* cleaned, and without what its writing needs and nobody sees: for comparing."""
+    return _SOMETIMES.sub("", cleaned(text))
+
+
 def shown(text: str) -> str:
     """*text* for a terminal or a person who decides: what it hides stands as `‹U+202E›`."""
     return _replaced(text, lambda char: f"‹{_code(char)}›")

@@ -18,10 +18,11 @@ import numpy.typing as npt
 from services.matcher.domain.candidates import Candidate, Kind
 from services.matcher.domain.relationships import Graph
 from services.matcher.domain.unspoken import unspoken
-from shared.arq.wording import contains_phrase, content_words
+from shared.arq.wording import contains_phrase
 from shared.events.turns import TurnOpened
 from shared.playbook.model import Term
 from shared.playbook.references import Reference, ReferenceKind
+from shared.text.english import content_words
 
 ALL_MAX = 40
 """Up to so many candidates all are asked about."""

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from shared.arq.wording import content_set, stem, words
+from shared.text.english import content_set, stem
+from shared.text.words import words
 
 COMMON_SHARE = 0.2
 """A word in more than this share of a playbook's conditions tells none of them apart."""

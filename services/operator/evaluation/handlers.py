@@ -13,7 +13,6 @@ from services.operator.evaluation.plays import Plan, Play
 from services.operator.evaluation.result import Result, accepted, observed, said_by, strays
 from services.operator.evaluation.scenario import ExpectedCall, Judged
 from services.operator.review.asking import Reviewer
-from shared.arq.wording import folded
 from shared.errors import HoldfastError
 from shared.events.claims import ReasoningMode
 from shared.events.conversation import Author
@@ -39,6 +38,7 @@ from shared.events.turns import (
     Utterance,
 )
 from shared.llm.errors import InvalidAnswer
+from shared.text.plain import folded
 
 NO_ANSWER = "no_answer"
 _AUTHORS = {"customer": Author.CUSTOMER, "agent": Author.ASSISTANT}

@@ -7,9 +7,9 @@ import re
 from services.operator.evaluation.distractors import own
 from services.operator.evaluation.kept import Kept
 from services.operator.evaluation.scenario import Judged, Scenario
-from shared.arq.wording import folded
 from shared.events.composition import Composition
 from shared.events.turns import Matching, MatchVerdict
+from shared.text.plain import folded
 
 REPLY = "reply"
 APPROVED_TEXTS = "approved texts"

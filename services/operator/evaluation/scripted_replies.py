@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.operator.evaluation.scenario import Judged, Scenario
-from shared.arq.wording import folded
 from shared.events.composition import Composition
 from shared.llm.rehearsal.rules import Situation
+from shared.text.plain import folded
 
 
 def is_asked_about(scenario: Scenario, situation: Situation) -> bool:

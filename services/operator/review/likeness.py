@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.operator.review.pairs import jaccard, similar_pairs
-from shared.arq.wording import NEGATIONS, content_words, stem, words
 from shared.playbook.finding import Basis, Finding, Severity
 from shared.playbook.model import Guideline, Playbook
+from shared.text.english import NEGATIONS, content_words, stem
+from shared.text.words import words
 
 SAME = 0.8
 """Jaccard of the words from which two texts are nearly the same."""

@@ -5,10 +5,10 @@ Guidelines that can never be active, whatever a customer says.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from shared.arq.wording import folded
 from shared.playbook.finding import Basis, Finding, Severity
 from shared.playbook.model import Guideline, Playbook, RelationshipKind
 from shared.playbook.references import Reference, ReferenceKind, reference
+from shared.text.plain import folded
 
 _UNCONDITIONAL: Final = frozenset(
     ("always", "always true", "true", "in every case", "at all times", "in any case", "in all cases")

@@ -26,7 +26,6 @@ from services.operator.verification.runner import Plan, plays
 from services.operator.verification.scripted import Rates as SetRates
 from services.operator.verification.scripted import scripted_rules
 from services.operator.verification.session import verify
-from shared.arq.wording import folded
 from shared.events.claims import Correction, Judge
 from shared.events.turns import ClaimVerdict, Draft
 from shared.llm.rehearsal.rules_draft import LEAD_IN
@@ -34,6 +33,7 @@ from shared.llm.rehearsal.server import RehearsalServer
 from shared.llm.rehearsal.settings import RehearsalSettings
 from shared.playbook.loading import load
 from shared.playbook.model import Variant
+from shared.text.plain import folded
 
 SAMPLES = Path(str(files("services.operator"))) / "samples"
 TENANT = "lab"

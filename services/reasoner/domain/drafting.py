@@ -20,7 +20,7 @@ from services.reasoner.domain.strict import (
 )
 from services.reasoner.domain.task import Task, guideline_text
 from shared.arq.open_question import open_question
-from shared.arq.wording import contains_phrase, squeezed
+from shared.arq.wording import contains_phrase, same_wording
 from shared.events.claims import ClaimKind
 from shared.events.turns import Draft, FactRecord, Restated, Segment, SegmentKind, Spent
 
@@ -94,7 +94,7 @@ def _wrongly_restated(task: Task, answer: ArqAnswer | PickArqAnswer) -> Iterator
         yield f"guidelines: {len(given)} to be restated once each, got {len(said)}"
         return
     for restated in answer.guidelines:
-        if squeezed(restated.text) != squeezed(given[restated.guideline]):
+        if not same_wording(restated.text, given[restated.guideline]):
             yield f"guidelines: {restated.guideline} is not repeated word for word"
 
 

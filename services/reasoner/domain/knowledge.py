@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.reasoner.domain.ranking import all_fit, index, ranked, within
-from shared.arq.wording import content_words
 from shared.events.turns import FactRecord
 from shared.playbook.model import Fact, Playbook, Term
+from shared.text.english import content_words
 
 FACTS_ALL_MAX = 40
 FACTS_CHOSEN_MAX = 20

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from shared.arq.wording import content_words
+from shared.text.english import content_words
 
 
 def all_fit(texts: Sequence[str], count_max: int, chars_max: int) -> bool:

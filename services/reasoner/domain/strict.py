@@ -13,11 +13,12 @@ from services.reasoner.domain.blueprints import REPLY, Decision, RestatedAnswer,
 from services.reasoner.domain.choosing import CANNED, Choice
 from services.reasoner.domain.task import Task
 from shared.arq.blueprint import Blueprint, Queries
-from shared.arq.wording import contains_phrase, squeezed
+from shared.arq.wording import contains_phrase
 from shared.events.claims import ClaimKind, ReasoningMode
 from shared.events.composition import FilledField
 from shared.events.turns import FactRecord, Segment, SegmentKind
 from shared.playbook.templates import Unfilled
+from shared.text.plain import squeezed
 
 PICKS_MAX: Final = 3
 LOW: Final = "low"

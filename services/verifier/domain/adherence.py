@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from services.verifier.domain.blueprints import JudgedGuideline
 from services.verifier.domain.claims import Piece, reply_of
-from shared.arq.wording import contains_phrase, content_set, squeezed
+from shared.arq.wording import contains_phrase
 from shared.events.claims import Judge
 from shared.events.turns import Adherence, GuidelineVerdict
 from shared.playbook.model import Guideline
+from shared.text.english import content_set
+from shared.text.plain import squeezed
 
 QUOTED_WORDS_MIN = 2
 """A quotation of fewer words in a guideline's action names a thing and is not what is to be said."""

@@ -12,8 +12,9 @@ from services.verifier.domain.adherence import judged_once, mask
 from services.verifier.domain.blueprints import NO_FACT, BlindAnswer, BlindAnswers
 from services.verifier.domain.claims import Piece
 from shared.arq.open_question import open_question
-from shared.arq.wording import content_set, content_words, folded
 from shared.events.turns import FactRecord
+from shared.text.english import content_set, content_words
+from shared.text.plain import folded
 
 FACTS_CHARS_MAX = 1_600
 """

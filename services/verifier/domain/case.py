@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from services.verifier.domain.gate import TOOL_PREFIX, Ground
-from shared.arq.wording import words
 from shared.events.conversation import Author
 from shared.events.tools import ToolStatus
 from shared.events.turns import Draft, FactRecord, TurnDrafted
 from shared.playbook.active import active_guidelines
 from shared.playbook.model import Criticality, Guideline, Playbook, Variant
+from shared.text.words import words
 
 _SHARES = 1 << 32
 UNVOUCHED = "unvouched"

@@ -9,7 +9,8 @@ back, no pattern.
 from dataclasses import dataclass
 from typing import Final
 
-from shared.arq.wording import stem, words
+from shared.text.english import stem
+from shared.text.words import words
 
 LOOK_BACK_WORDS = 4
 _PERFORMED = """

@@ -14,11 +14,11 @@ from services.verifier.domain.blind import Grounded
 from services.verifier.domain.blueprints import CrossCheck
 from services.verifier.domain.claims import STATES_NOTHING, Piece
 from services.verifier.domain.gate import replaced, source_value
-from services.verifier.domain.language import reads_english
 from services.verifier.domain.values import Value, standing_forms, stands, values_in
-from shared.arq.wording import content_set, content_words, folded, negations, stem
 from shared.events.claims import Judge, Verdict
 from shared.events.turns import FactRecord, SegmentKind
+from shared.text.english import content_set, content_words, negations, reads_english, stem
+from shared.text.plain import folded
 
 SHARED_WORDS_MIN = 0.25
 """Share of a claim's words of content that its facts must have before a model's `supported` counts."""

@@ -13,13 +13,16 @@ from functools import lru_cache
 from typing import Final
 
 from services.verifier.domain.commitments import commits, deeds
-from services.verifier.domain.language import is_courtesy, reads_english
+from services.verifier.domain.courtesies import is_courtesy
 from services.verifier.domain.names import foreign_names
 from services.verifier.domain.values import TEXTS_KEPT_MAX, Value, standing_forms, stands, values_in
-from shared.arq.wording import contains_phrase, content_set, content_words, negations, squeezed, words
+from shared.arq.wording import contains_phrase
 from shared.events.claims import ClaimKind, Verdict
 from shared.events.turns import FactRecord, Restated, Segment, SegmentKind
 from shared.playbook.model import Guideline, Playbook
+from shared.text.english import content_set, content_words, negations, reads_english
+from shared.text.plain import squeezed
+from shared.text.words import words
 
 SOCIAL_WORDS_MAX = 12
 """Words of content beyond the customer's own that a greeting or regret may have before it counts as a statement."""

@@ -8,8 +8,8 @@ read as English has no names here, and code settles none of its claims.
 from collections.abc import Iterable
 from typing import Final
 
-from services.verifier.domain.language import reads_english
-from shared.arq.wording import stem, words
+from shared.text.english import reads_english, stem
+from shared.text.words import words
 
 _ENDS: Final = ".!?:;\n"
 _SKIPPED: Final = frozenset({"i", "i'm", "i've", "i'll", "i'd", "ok"})

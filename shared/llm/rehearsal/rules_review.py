@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.arq.wording import content_set, negations
 from shared.llm.rehearsal.rules import Rule, Situation
+from shared.text.english import content_set, negations
 
 RESTATED_WORDS_MAX = 10
 SHARE_NEEDED = 0.5

@@ -14,10 +14,11 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from services.reasoner.domain.tools.blueprints import INVALID, MISSING
-from shared.arq.wording import contains_phrase, folded
+from shared.arq.wording import contains_phrase
 from shared.events.tools import ParameterProblem
 from shared.playbook.patterns import fits
 from shared.playbook.tools import Parameter, ParameterType, Scalar, Tool, ValueSource
+from shared.text.plain import folded
 
 VALUE_CHARS_MAX: Final = 1_000
 SHOWN_CHARS_MAX: Final = 200

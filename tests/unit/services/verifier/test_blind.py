@@ -9,8 +9,9 @@ from services.verifier.domain.blueprints import BlindAnswers
 from services.verifier.domain.claims import pieces_of
 from services.verifier.domain.gate import Ground
 from services.verifier.domain.prompts import blind_prompt
-from shared.arq.wording import content_words, words
 from shared.events.turns import FactRecord, Segment
+from shared.text.english import content_words
+from shared.text.words import words
 
 FACTS = (
     FactRecord(id="fee", text="The current account costs 4.50 euros a month.", source="playbook"),

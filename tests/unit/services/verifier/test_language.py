@@ -2,11 +2,12 @@
 
 import pytest
 
+from services.verifier.domain.courtesies import is_courtesy
 from services.verifier.domain.gate import Ground, asserts, judge
-from services.verifier.domain.language import is_courtesy, reads_english
 from services.verifier.domain.names import names_in
 from shared.events.claims import Verdict
 from shared.events.turns import FactRecord, FinishResult, Segment
+from shared.text.english import reads_english
 
 FEE = "The current account costs 4.50 euros a month."
 REFUNDED = {
