@@ -2,7 +2,7 @@
 Logs: JSON lines in production, coloured lines on a terminal, libraries' records in the same form.
 
 One canonical line for each record handled; nothing else above debug in normal operation. No text that a customer, an
-agent or a model wrote gets into a line at info or above, and no secret into any.
+agent or a model wrote gets into a line at info or above, not even by way of an exception, and no secret into any.
 """
 
 import json
@@ -19,6 +19,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from shared.telemetry.redaction import redact
 from shared.telemetry.repeats import RepeatLimit
 from shared.telemetry.settings import LogFormat, LogLevel
+from shared.telemetry.tracebacks import told
 
 LIBRARIES: Final = (
     "aiokafka",
@@ -119,11 +120,9 @@ def _common(service: str) -> list[Processor]:
 
 
 def _json() -> list[Processor]:
-    # Locals of a frame hold message texts: they are never rendered.
-    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, use_rich=False, max_frames=30)
     return [
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.ExceptionRenderer(tracebacks),
+        _exception,
         redact,
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(serializer=_to_json),
@@ -134,12 +133,29 @@ def _console(out: TextIO) -> list[Processor]:
     return [
         structlog.processors.StackInfoRenderer(),
         # Rendered before the redaction, which sees only what is text by then.
-        structlog.processors.format_exc_info,
+        _exception,
+        _as_one_text,
         redact,
         structlog.dev.ConsoleRenderer(
             colors=out.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
         ),
     ]
+
+
+def _exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given
+    if error and not isinstance(error, BaseException):
+        error = sys.exception()
+    if error:
+        event["exception"] = told(error, texts_allowed=event.get("level") == "debug")
+    return event
+
+
+def _as_one_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        event["exception"] = "\n\n".join(event["exception"])
+    return event
 
 
 def _to_json(event: EventDict, **_: Any) -> str:
