@@ -45,6 +45,7 @@ async def build(settings: MatcherSettings, process: Process) -> AsyncIterator[Ru
                 settings=settings.stage,
                 metrics=metrics,
                 spans=process.spans,
+                directory=playbooks,
             ),
             inputs=[TURNS_OPENED],
             settings=settings.stage,

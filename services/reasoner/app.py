@@ -49,6 +49,7 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
                 settings=settings.stage,
                 metrics=metrics,
                 spans=process.spans,
+                directory=playbooks,
             ),
             inputs=[TURNS_MATCHED],
             watches=[TURNS_OPENED],

@@ -40,6 +40,7 @@ async def build(settings: VerifierSettings, process: Process) -> AsyncIterator[R
                 settings=settings.stage,
                 metrics=metrics,
                 spans=process.spans,
+                directory=playbooks,
             ),
             inputs=[TURNS_DRAFTED],
             watches=[TURNS_OPENED],

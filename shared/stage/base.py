@@ -58,9 +58,18 @@ class Handler(Protocol):
         May be cancelled when the task is lost, and called again with the same record: delivery is at least once.
 
         Raises:
-            Retryable: the key waits and *record* is tried again, up to a limit; then it is dead-lettered.
-            Invalid: *record* is dead-lettered.
+            Retryable: the key waits and *record* is tried again, up to a limit; then it is given up.
+            Invalid: *record* is dead-lettered, and given up.
+            Fatal, MemoryError: the stage must not go on.
+            Anything else is unexpected: *record* is tried again, up to a small limit; then it is given up.
 
+        """
+        ...
+
+    def given_up(self, record: Record, reason: str) -> Sequence[Output]:
+        """
+        What is to be written because nothing more is done with *record*, for *reason* (a bounded word); nothing where
+        nobody waits for it: then it is dead-lettered. May raise, which counts as nothing.
         """
         ...
 

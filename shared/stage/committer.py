@@ -13,32 +13,38 @@ from shared.stage.errors import OwnershipLost
 from shared.stage.metrics import StageMetrics
 from shared.stage.outbox import Outbox
 from shared.stage.ports import Group
+from shared.stage.settings import StageSettings
+from shared.stage.unexpected import Unexpected, passes
 
 _log = structlog.get_logger(__name__)
 
 
 class Committer:
     """
-    Commits the progress of *tasks* (asked for anew each time) through a group: all positions in one request, one
-    request under way at a time, at least *interval_seconds* apart; what happens meanwhile goes into the next.
+    Commits the progress of *stage*'s *tasks* (asked for anew each time) through a group: all positions in one request,
+    one request under way at a time, at least `commit_interval_seconds` apart; what happens meanwhile goes into the
+    next.
 
     A commit refused because the membership is void closes *outbox*: the tasks may be another's until the group
-    assigns anew.
+    assigns anew. One that fails for no reason that the group knows of is tried again after `retry_wait_seconds`.
     """
 
     def __init__(
         self,
+        stage: str,
         tasks: Callable[[], Iterable[ConcurrentTask]],
         outbox: Outbox,
         metrics: StageMetrics,
         clock: Callable[[], float],
-        interval_seconds: float,
+        settings: StageSettings,
     ) -> None:
         self._tasks = tasks
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
-        self._interval_seconds = interval_seconds
+        self._unexpected = Unexpected(stage, metrics)
+        self._interval_seconds = settings.commit_interval_seconds
+        self._retry_wait_seconds = settings.retry_wait_seconds
         self._dirty = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._generation = 0
@@ -83,7 +89,11 @@ class Committer:
                     owner[position].put_back(position)
                 self._dirty.set()
                 if not isinstance(error, (Retryable, OwnershipLost)):
-                    raise
+                    if passes(error):
+                        raise
+                    self._unexpected.tell(error, "commit")
+                    await asyncio.sleep(self._retry_wait_seconds)
+                    return False
                 _log.debug("progress not committed", error=str(error), kind=type(error).__name__)
                 if isinstance(error, OwnershipLost) and generation == self._generation:
                     self._void_since = self._void_since or started

@@ -85,7 +85,7 @@ class ConcurrentStage:
             name, handler, self._outbox, settings=settings, metrics=metrics, clock=clock, random=random
         )
         self._tasks: dict[int, ConcurrentTask] = {}
-        self._committer = Committer(self._tasks.values, self._outbox, metrics, clock, settings.commit_interval_seconds)
+        self._committer = Committer(name, self._tasks.values, self._outbox, metrics, clock, settings)
         self._workers = Workers(
             name,
             self._tasks,
@@ -213,8 +213,7 @@ class ConcurrentStage:
     def _take_note(self, records: Sequence[Record]) -> None:
         """What was read is known, also where it has to be fetched again: no call for what it makes superfluous."""
         for record in records:
-            self._handler.observe(record)
-            self._attempts.stir(record.key)
+            self._attempts.observe(record)
 
     def _accept(self, records: Sequence[Record]) -> None:
         counts: Counter[str] = Counter()

@@ -37,13 +37,17 @@ class StageMetrics:
         )
         # Records read. Flat while there is lag: the stage is held by backpressure, or is out of its group.
         self._consumed = Counter("messaging_client_consumed_messages", "Records read.", _MESSAGING, registry=registry)
-        # How records ended: done, superseded, expired, duplicate, dead_lettered …
+        # How records ended: done, superseded, expired, duplicate, failed, dead_lettered …
         # Many `expired`: too few processes or too short deadlines. Many `superseded`: customers write faster than the
         # stage.
         self._results = Counter("holdfast_stage_events", "Records, by result.", ("stage", "result"), registry=registry)
         # Records that could not be handled. Any: read dead.letters, mend the cause, drive them again.
         self._dead_letters = Counter(
             "holdfast_dlq_records", "Records written to dead.letters.", ("stage", "reason"), registry=registry
+        )
+        # Errors that nobody foresaw, by the step that met them. Any: see the log's traceback.
+        self._unexpected = Counter(
+            "holdfast_unexpected_errors", "Unexpected errors, by step.", ("stage", "during"), registry=registry
         )
         # assigned, revoked, and lost (a task closed after an error). More than six in ten minutes: processes come and
         # go, or the loop is blocked for longer than the session timeout.
@@ -103,6 +107,10 @@ class StageMetrics:
     def dead_letter(self, reason: str) -> Counter:
         """`holdfast_dlq_records_total` of *reason*, as `Invalid.reason` bounds it."""
         return self._dead_letters.labels(self.stage, reason)
+
+    def unexpected(self, during: str) -> Counter:
+        """`holdfast_unexpected_errors_total` of a step, a bounded word."""
+        return self._unexpected.labels(self.stage, during)
 
     def rebalance(self, kind: str) -> Counter:
         """`holdfast_rebalances_total` of *kind*: `assigned`, `revoked` or `lost`."""

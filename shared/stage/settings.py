@@ -30,7 +30,11 @@ class StageSettings(Section):
         0.05, ge=0, description="the least time between two commits of progress; a crash repeats what it left out"
     )
     # A turn's own deadline ends its attempts; eight were over before the model stages' patience (20 s and more) was.
-    retry_attempts_max: int = Field(32, gt=0, description="attempts at one record before it is dead-lettered")
+    retry_attempts_max: int = Field(32, gt=0, description="attempts at one record before it is given up")
+    # Once more, as a race may not come again; what is deterministic costs its model calls a second time.
+    unexpected_attempts_max: int = Field(
+        2, gt=0, description="attempts at one record that end in an unexpected error before it is given up"
+    )
     retry_wait_seconds: float = Field(
         0.25, gt=0, description="the first wait between attempts; it doubles, with jitter"
     )

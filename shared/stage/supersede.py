@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from shared.events.turns import Turn
+from shared.stage.unexpected import passes
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -83,8 +84,8 @@ class NewestTurns:
 
 class _Work:
     """
-    Cancels the task inside it from outside, and turns that cancellation, and no other, into `Superseded` (as
-    asyncio.timeout).
+    Cancels the task inside it from outside, and turns what the work ends with, for that cancellation and no other, into
+    `Superseded` (as asyncio.timeout does).
     """
 
     def __init__(self, owner: NewestTurns, key: bytes, turn: Turn) -> None:
@@ -111,7 +112,8 @@ class _Work:
         if not self._cancelled or self._task is None:
             return
         others = self._task.uncancel() > self._cancelling_before
-        if kind is asyncio.CancelledError and not others:
+        # Cancelled work may end in an error of its own (a group, where a library cancels tasks of its own in turn).
+        if error is not None and not others and not passes(error):
             raise Superseded from error
 
     def cancel(self) -> None:

@@ -13,8 +13,8 @@ correlation, causation, trace context), the turn's deadline, superseding, repeat
 metrics.
 
 While `process` runs it may be cancelled at any await: a newer turn was opened, the deadline passed, or the task went
-to another process. It may raise `Retryable` (tried again later), `Invalid` (dead-lettered); anything else is a bug and
-closes the task.
+to another process. It may raise `Retryable` (tried again later), `Invalid` (dead-lettered); anything else is a bug.
+What goes on failing ends its turn as `failed`, with the playbook's fallback, and nothing else.
 
     stage = TurnStage("matcher", Matching(...), inputs=[TURNS_OPENED], settings=settings.stage, metrics=metrics)
     ConcurrentStage("matcher", broker, stage, inputs=[TURNS_OPENED], watches=[], settings=..., metrics=..., health=...)
@@ -26,7 +26,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import structlog
 
@@ -34,15 +34,18 @@ from shared.errors import Invalid
 from shared.events.base import Body
 from shared.events.codec import decode, encode, source_of
 from shared.events.envelope import Address, Envelope, derived_id
-from shared.events.topics import TOPICS, TURNS_OPENED
+from shared.events.topics import TOPICS, TURNS_FINISHED, TURNS_OPENED
 from shared.events.turns import Turn, TurnDrafted, TurnMatched, TurnOpened
+from shared.playbook.directory import Directory
 from shared.stage.base import Output, Record
+from shared.stage.failed_turn import OPENED_HEADS, check_key, failed_turn, hands_off, head_of
 from shared.stage.hops import hop_of, wrote
 from shared.stage.leads import Leads, assume
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
 from shared.stage.steady_clock import unix_time
 from shared.stage.supersede import NewestTurns, Recent, Superseded
+from shared.stage.unexpected import Unexpected, passes
 from shared.telemetry.logging import canonical
 from shared.telemetry.spans import Spans, telling, under_way
 from shared.telemetry.trace import continued, derived
@@ -63,7 +66,7 @@ class TurnWork(Protocol[In]):
 
         Raises:
             Retryable: tried again after a while, while the turn is open and newest.
-            Invalid: the record is dead-lettered.
+            Invalid: the record is dead-lettered, and the turn fails.
 
         """
         ...
@@ -84,7 +87,8 @@ class TurnStage(Generic[In]):
 
     *clock* tells unix seconds. A turn's times are compared with it as far as it agrees with the ledger's, which wrote
     them; see shared/stage/leads.py. *work* that compares them too does so with `ledger_time`. *spans* are
-    told of each record's handling, and of the calls that it took.
+    told of each record's handling, and of the calls that it took. *directory* knows whether people take a failed turn
+    over; without one, nobody does.
     """
 
     def __init__(
@@ -97,11 +101,14 @@ class TurnStage(Generic[In]):
         metrics: StageMetrics,
         clock: Callable[[], float] = unix_time,
         spans: Spans | None = None,
+        directory: Directory | None = None,
     ) -> None:
         self._stage = stage
         self._work = work
         self._inputs = {topic: TOPICS[topic].types for topic in inputs}
         self._metrics = metrics
+        self._unexpected = Unexpected(stage, metrics)
+        self._directory = directory
         self._clock = clock
         self._leads = Leads()
         self._spans = spans
@@ -115,7 +122,7 @@ class TurnStage(Generic[In]):
         if record.topic != TURNS_OPENED or record.key is None:
             return
         try:
-            head = decode(_HEADS, record.key, record.headers, record.value)
+            head = decode(OPENED_HEADS, record.key, record.headers, record.value)
         except Invalid:
             # As an input it is dead-lettered in its turn; where it is only watched, the stage whose input it is does
             # so.
@@ -145,9 +152,7 @@ class TurnStage(Generic[In]):
     async def _handle(self, record: Record) -> Sequence[Output]:
         event = cast("Envelope[In]", decode(self._inputs[record.topic], record.key, record.headers, record.value))
         turn = turn_of(event.data)
-        key = Address(turn.tenant, turn.conversation).key
-        if key != record.key:
-            raise Invalid("key_mismatch", "the turn is of another conversation than the record's key")
+        key = check_key(turn, record.key)
         now = asyncio.get_running_loop().time
         lead_seconds = self._leads.of(record.partition)
         assume(lead_seconds)
@@ -159,8 +164,25 @@ class TurnStage(Generic[In]):
             outputs = [self._output(event, turn, *product) for product in products]
             self._unacknowledged.put((record.topic, record.partition, record.offset), (turn.id, turn.leg))
             age = max(0.0, begun_at - turn.opened_at.timestamp())
-            self._account(record, event, turn, result, age=age, spent=now() - begun)
+            with self._unexpected.spared("account", record):
+                self._account(record, event, turn, result, age=age, spent=now() - begun)
         return outputs
+
+    def given_up(self, record: Record, reason: str) -> Sequence[Output]:
+        """
+        What fails the turn of *record*: the ledger closes it with its playbook's fallback.
+
+        Raises:
+            Invalid: the turn cannot be read.
+
+        """
+        event = head_of(record)
+        turn, people = event.data.turn, False
+        with self._unexpected.spared("give_up", record):
+            people = hands_off(self._directory, turn)
+        body = failed_turn(turn, self._stage, reason, hands_off=people)
+        self._unacknowledged.put((record.topic, record.partition, record.offset), (turn.id, turn.leg))
+        return [self._output(event, turn, TURNS_FINISHED, "turn.finished", body)]
 
     def acknowledged(self, record: Record) -> None:
         """Remember the turn's leg as handled."""
@@ -180,12 +202,13 @@ class TurnStage(Generic[In]):
                 return Result.DONE, await self._work.process(event)
         except Superseded:
             return Result.SUPERSEDED, ()
-        except TimeoutError:
-            if not limit.expired():
+        except (Exception, BaseExceptionGroup) as error:
+            # What the work raises when the deadline cuts it short is as late as its result would be.
+            if not limit.expired() or passes(error):
                 raise
             return Result.EXPIRED, ()
 
-    def _output(self, event: Envelope[In], turn: Turn, topic: str, ce_type: str, body: Body) -> Output:
+    def _output(self, event: Envelope[Any], turn: Turn, topic: str, ce_type: str, body: Body) -> Output:
         headers, value = encode(
             Envelope(
                 id=derived_id(turn.id, turn.leg, ce_type),
@@ -234,12 +257,3 @@ def turn_of(body: Body) -> Turn:
         case TurnMatched() | TurnDrafted():
             return body.opened.turn
     raise TypeError(f"{type(body).__name__} is no input of a turn's stage")
-
-
-class _Head(Body):
-    """Of `turn.opened` only what superseding needs: the transcript is skipped, not built."""
-
-    turn: Turn
-
-
-_HEADS = {"turn.opened": _Head}

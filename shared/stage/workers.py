@@ -17,6 +17,7 @@ from shared.stage.metrics import StageMetrics
 from shared.stage.places import Places, tenant_of
 from shared.stage.ports import Committed, Position
 from shared.stage.settings import StageSettings
+from shared.stage.unexpected import Unexpected, ends_the_stage
 
 CANCEL_SECONDS = 5.0
 """How long cancelled work may take to end before it is left to itself."""
@@ -57,6 +58,7 @@ class Workers:
         self._watched = watched
         self._settings = settings
         self._metrics = metrics
+        self._unexpected = Unexpected(stage, metrics)
         self._clock = clock
         # Ordered: a simulation of the same seed must end lanes in the same order.
         self._running: dict[ConcurrentTask, dict[asyncio.Task[None], None]] = {}
@@ -181,7 +183,7 @@ class Workers:
             if task not in self._running:
                 raise
             self._break(task, error)
-        except Exception as error:  # noqa: BLE001  a bug in a handler costs its task, not the process
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  a bug of the runtime costs its task alone
             self._break(task, error)
 
     def _following(self, task: ConcurrentTask, key: bytes | None) -> Work | None:
@@ -206,11 +208,12 @@ class Workers:
 
     def _break(self, task: ConcurrentTask, error: BaseException) -> None:
         """Work of *task* failed in a way that nobody foresaw: the task is to be closed and opened anew."""
-        if isinstance(error, Fatal):
+        if ends_the_stage(error):
             self.fatal = self.fatal or error
             self._freed.set()
             return
-        _log.error("unexpected error: the task starts over", stage=self._stage, task=task.partition, exc_info=error)
+        self._unexpected.tell(error, "task")
+        _log.error("the task starts over", stage=self._stage, task=task.partition)
         if task in self.broken or task not in self._running:
             return
         self._metrics.rebalance("lost").inc()

@@ -43,6 +43,7 @@ LABELS: Final[Mapping[str, str]] = {
     "arm": "an experiment's arm; the observer names the largest `arms_max`, then `other`; empty outside experiments",
     "cause": "why a retry was not made: `attempts`, `budget`, `deadline`",
     "correction": "what was done to a segment, a word of the contract",
+    "during": "the step that met an error: `handle`, `send`, `observe`, `commit` and the like",
     "error_type": "what failed, a word of shared/llm/errors.py; empty for a success",
     "gen_ai_operation_name": "`chat`",
     "gen_ai_provider_name": "`openai`, `anthropic`",
@@ -113,8 +114,9 @@ STAGE: Final = (
         "holdfast_stage_events_total",
         "counter",
         ("stage", "result"),
-        "Records, by how they ended.",
-        "Many `expired`: add processes or give turns more time. Many `superseded`: customers outpace the stage.",
+        "Records, by how they ended; `failed`: their turn was given up, and ended with its fallback.",
+        "`failed`: the log says why. Many `expired`: add processes or give turns more time. Many `superseded`: "
+        "customers outpace the stage.",
     ),
     Metric(
         "holdfast_dlq_records_total",
@@ -122,6 +124,13 @@ STAGE: Final = (
         ("stage", "reason"),
         "Records that could not be handled and were written to dead.letters.",
         "Any: read the dead letter's headers, mend the cause, drive it again.",
+    ),
+    Metric(
+        "holdfast_unexpected_errors_total",
+        "counter",
+        ("stage", "during"),
+        "Errors that nobody foresaw, by the step that met them; each costs its record, turn or step alone.",
+        'Any: read the log\'s traceback; the turns concerned got their fallback (`result="failed"`). Report it.',
     ),
     Metric(
         "holdfast_rebalances_total",

@@ -11,8 +11,12 @@ BROAD = {"Exception", "BaseException"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 SWALLOWING = {
+    "shared/stage/attempts.py": "whatever a record raises costs that record",
+    "shared/stage/turn_stage.py": "what late work raises is as late as its result",
+    "shared/stage/unexpected.py": "a step beside the work, as taking note or logging, costs nothing but itself",
+    "shared/telemetry/tracebacks.py": "any class may be an exception's, and what it says is foreign code",
     "shared/stage/committer.py": "progress that was not committed is put back, whatever was in the way",
-    "shared/stage/workers.py": "a bug in a handler costs its task, not the process",
+    "shared/stage/workers.py": "a bug of the runtime costs its task, not the process",
     "shared/stage/fold.py": "a bug in a ledger costs the input, not the process",
     "shared/stage/kafka_producers.py": "a client that failed once fails again on closing",
     "shared/stage/ledger.py": "every error of a task has its outcome here; closing a lost task is only polite",

@@ -40,6 +40,9 @@ class Copy:
         await asyncio.sleep(min(2.0, random.paretovariate(1.1) * 0.02))
         return [Output("out", record.key, record.value)]
 
+    def given_up(self, _record, _reason):
+        return []
+
     def acknowledged(self, record):
         pass
 

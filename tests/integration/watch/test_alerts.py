@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -25,7 +26,7 @@ from aiokafka import TopicPartition
 
 from services.matcher.domain.compiled import ALL_MAX
 from services.operator.adapters.effects import EffectsPlan, effects_playbook
-from services.operator.adapters.fleet import Fleet
+from services.operator.adapters.fleet import Fleet, Member
 from services.operator.adapters.playbooks import publish_playbook
 from services.operator.adapters.publisher import Publisher, posted
 from services.operator.adapters.samples import bank_playbook, sample_dialogues
@@ -103,6 +104,7 @@ class Scene:
     tools: Tools
     agent: str
     registrar: str
+    bug: Path
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     texts: tuple[str, ...] = tuple(line.text for dialogue in sample_dialogues() for line in dialogue.lines)
 
@@ -243,6 +245,16 @@ def rambles(scene: Scene) -> AbstractAsyncContextManager[None]:
     return misbehaving(scene, ramble, 0.5)
 
 
+@asynccontextmanager
+async def buggy(scene: Scene) -> AsyncIterator[None]:
+    """A share of the turns raises in the matcher, each time it is tried."""
+    scene.bug.touch()
+    try:
+        yield
+    finally:
+        scene.bug.unlink()
+
+
 def away(scene: Scene) -> AbstractAsyncContextManager[None]:
     """The model's endpoint, and that of embeddings, answer with errors only."""
     return misbehaving(scene, answering((503,)), 1.0)
@@ -300,7 +312,8 @@ STEPS: tuple[dict[Fault, set[str]], ...] = (
             "HoldfastBudgetBurnsFast",
             "HoldfastBudgetBurns",
             "HoldfastBudgetBurnsSlowly",
-        }
+        },
+        buggy: {"HoldfastUnexpectedErrors", "HoldfastTurnsFail"},
     },
     {away: {"HoldfastModelFails", "HoldfastCircuitOpen", "HoldfastWithoutMeaning"}},
     {dies: {"HoldfastProcessDown", "HoldfastStageDown", "HoldfastHeartbeatLost"}},
@@ -392,6 +405,8 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
             ready_seconds_max=90.0,
         )
         stack = await exits.enter_async_context(running(plan, KafkaSettings()))
+        bug = folder.with_name("bug")
+        await with_a_bug(stack.services.members["matcher-1"], bug)
         registrar = effects_playbook(EffectsPlan(port=tools.port, honours_keys=False))
         registrar = registrar.model_copy(update={"limits": bank.limits})
         await publish_playbook(stack.kafka, TENANT, registrar)
@@ -404,7 +419,15 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
         )
         await judge_claims(stack, TENANT, bank.agent)
         publisher = await exits.enter_async_context(Publisher(stack.kafka))
-        yield Scene(stack, model, erring, publisher, tools, bank.agent, registrar.agent)
+        yield Scene(stack, model, erring, publisher, tools, bank.agent, registrar.agent, bug)
+
+
+async def with_a_bug(matcher: Member, bug: Path) -> None:
+    """Have *matcher* run with the bug that is at work while the file *bug* exists."""
+    matcher.send(signal.SIGTERM)
+    await matcher.wait()
+    matcher.module, matcher.arguments = "tests.integration.watch.faulty_matcher", (str(bug),)
+    await matcher.start()
 
 
 def others() -> list[Guideline]:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from shared.stage.base import Record
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
+from tests.unit.shared.stage.concurrent_world import World
 
 T = TypeVar("T")
 
@@ -89,3 +90,16 @@ def make_record() -> Callable[..., Record]:
         return Record(offset=offset, **{**fields, **changes})
 
     return make
+
+
+@pytest.fixture
+def simulate(virtual, metrics):
+    """Runs a scenario in virtual time: `simulate(scenario, **settings)`."""
+
+    def run(scenario, **settings):
+        async def main():
+            await scenario(World(metrics, **settings))
+
+        virtual(main())
+
+    return run

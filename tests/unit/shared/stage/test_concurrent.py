@@ -1,108 +1,15 @@
 """The concurrent stage on the broker in memory, in virtual time."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 
 from shared.errors import Fatal, Invalid, Retryable
-from shared.stage.base import Output
-from shared.stage.concurrent import REJOIN_SECONDS, ConcurrentStage
+from shared.stage.concurrent import REJOIN_SECONDS
 from shared.stage.errors import OwnershipLost
-from shared.stage.memory import MemoryBroker
-from shared.stage.ports import Committed, Position
-from shared.stage.settings import StageSettings
+from shared.stage.ports import Committed
 from shared.telemetry.health import Health
-
-PARTITIONS = {"in": 2, "in2": 2, "watched": 2, "out": 2, "dead.letters": 2}
-
-
-class Echo:
-    """Copies its input to `out` after `seconds`; notes what happens to it."""
-
-    def __init__(self, seconds=0.0):
-        self.seconds = seconds
-        self.observed, self.begun, self.cancelled, self.known = [], [], [], []
-        self.raising = {}
-        self.peak = self.running = 0
-
-    def observe(self, record):
-        self.observed.append((record.topic, record.value))
-
-    async def handle(self, record):
-        self.begun.append(record.value)
-        self.running += 1
-        self.peak = max(self.peak, self.running)
-        try:
-            await asyncio.sleep(self.seconds)
-            errors = self.raising.get(record.value)
-            if errors:
-                raise errors.pop(0) if isinstance(errors, list) else errors
-        except asyncio.CancelledError:
-            self.cancelled.append(record.value)
-            raise
-        finally:
-            self.running -= 1
-        return [Output("out", record.key, record.value)]
-
-    def acknowledged(self, record):
-        self.known.append(record.value)
-
-
-class World:
-    """A broker, and stages that are started on it."""
-
-    def __init__(self, registry_metrics, **settings):
-        self.broker = MemoryBroker(PARTITIONS, clock=asyncio.get_running_loop().time)
-        self.metrics = registry_metrics
-        self.settings = StageSettings(**settings)
-
-    def put(self, *values, key=b"k", topic="in", partition=0):
-        for value in values:
-            self.broker.append(Output(topic, key, value), partition)
-
-    def out(self, topic="out"):
-        return [record.value for record in self.broker.records(topic)]
-
-    def committed(self, topic="in", partition=0):
-        return self.broker.committed("stage").get(Position(topic, partition))
-
-    @asynccontextmanager
-    async def stage(self, handler, *, inputs=("in",), watches=(), client=None, health=None):
-        stage = ConcurrentStage(
-            "stage",
-            client or self.broker.connect(),
-            handler,
-            inputs=inputs,
-            watches=watches,
-            settings=self.settings,
-            metrics=self.metrics,
-            health=health,
-            clock=self.broker.clock,
-        )
-        stop = asyncio.Event()
-        running = asyncio.create_task(stage.run(stop))
-        running.stop = stop.set
-        try:
-            yield running
-        finally:
-            stop.set()
-            await asyncio.wait([running])
-        if not running.cancelled():
-            running.result()
-
-
-@pytest.fixture
-def simulate(virtual, metrics):
-    """Runs a scenario in virtual time: `simulate(scenario, **settings)`."""
-
-    def run(scenario, **settings):
-        async def main():
-            await scenario(World(metrics, **settings))
-
-        virtual(main())
-
-    return run
+from tests.unit.shared.stage.concurrent_world import Echo
 
 
 def test_outputs_are_acknowledged_before_their_record_counts_as_done(simulate):
@@ -255,29 +162,6 @@ def test_what_never_passes_is_dead_lettered_and_the_key_goes_on(simulate):
     simulate(scenario, retry_attempts_max=3)
 
 
-def test_an_output_too_large_dead_letters_its_record(simulate):
-    async def scenario(world):
-        world.put(b"1", b"2")
-        world.broker.fail("send", Invalid("output_too_large", "2 MiB"))
-        async with world.stage(Echo()):
-            await asyncio.sleep(1)
-        assert world.out() == [b"2"]
-        assert world.out("dead.letters") == [b"1"]
-
-    simulate(scenario)
-
-
-def test_a_letter_too_large_is_written_without_its_value(simulate):
-    async def scenario(world):
-        world.put(b"1")
-        world.broker.fail("send", Invalid("output_too_large", "2 MiB"), times=2)
-        async with world.stage(Echo()):
-            await asyncio.sleep(1)
-        assert world.out("dead.letters") == [None]
-
-    simulate(scenario)
-
-
 def test_a_stage_that_rejects_everything_stops(simulate):
     async def scenario(world):
         world.put(*(b"%d" % number for number in range(10)))
@@ -289,46 +173,6 @@ def test_a_stage_that_rejects_everything_stops(simulate):
         assert len(world.out("dead.letters")) == 5
 
     simulate(scenario, dead_letters_consecutive_max=5)
-
-
-def test_a_bug_closes_the_task_which_starts_over_and_others_are_untouched(simulate):
-    async def scenario(world):
-        world.put(b"1", b"2", b"3")
-        world.put(b"other", partition=1, key=b"o")
-        handler = Echo()
-        handler.raising[b"2"] = [ZeroDivisionError()]
-        async with world.stage(handler):
-            await asyncio.sleep(10)
-        assert world.out() == [b"1", b"2", b"3", b"other"]
-        assert handler.begun.count(b"other") == 1
-        assert handler.begun.count(b"1") == 1
-
-    simulate(scenario)
-
-
-def test_a_bug_that_repeats_stops_the_process(simulate):
-    async def scenario(world):
-        world.put(b"1")
-        handler = Echo()
-        handler.raising[b"1"] = ZeroDivisionError()
-        with pytest.raises(Fatal, match="4 unexpected errors"):
-            async with world.stage(handler):
-                await asyncio.sleep(100)
-        assert world.committed() is None
-
-    simulate(scenario, restarts_max=3)
-
-
-def test_a_handler_that_cancels_itself_does_not_block_its_key(simulate):
-    async def scenario(world):
-        world.put(b"1", b"2")
-        handler = Echo()
-        handler.raising[b"1"] = [asyncio.CancelledError()]
-        async with world.stage(handler):
-            await asyncio.sleep(10)
-        assert world.out() == [b"1", b"2"]
-
-    simulate(scenario)
 
 
 def test_fatal_stops_and_commits_nothing(simulate):

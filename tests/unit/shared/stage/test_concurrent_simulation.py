@@ -65,6 +65,9 @@ class Work:
             raise ZeroDivisionError
         return [Output("out", record.key, record.value)]
 
+    def given_up(self, _record, _reason):
+        return []
+
     def acknowledged(self, record):
         pass
 
@@ -89,7 +92,11 @@ class World:
         self.processes = []
         self.produced = {}
         self.settings = StageSettings(
-            in_flight_max=30, span_max=self.chance.choice((2, 5, 25)), restarts_max=1_000, drain_seconds=2
+            in_flight_max=30,
+            span_max=self.chance.choice((2, 5, 25)),
+            restarts_max=1_000,
+            drain_seconds=2,
+            unexpected_attempts_max=1_000,
         )
 
     def produce(self):

@@ -25,6 +25,9 @@ class Handler:
         await asyncio.sleep(self.seconds)
         return [Output("out", record.key, record.value)]
 
+    def given_up(self, _record, _reason):
+        return []
+
     def acknowledged(self, record):
         pass
 

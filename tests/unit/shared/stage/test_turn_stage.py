@@ -1,8 +1,10 @@
 """What the frame around a model stage does with a turn's record."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from shared.events.codec import decode, encode
 from shared.events.envelope import Envelope
 from shared.events.topics import TOPICS, TURNS_FINISHED, TURNS_MATCHED, TURNS_OPENED
 from shared.events.turns import FinishResult, Turn, TurnFinished, TurnOpened
+from shared.stage import turn_stage
 from shared.stage.base import Record
 from shared.stage.turn_stage import TurnStage
 
@@ -61,7 +64,7 @@ class Work:
 
 @pytest.fixture
 def make_stage(metrics, settings):
-    def make(work, *, clock=None, **changes):
+    def make(work, *, clock=None, directory=None, **changes):
         return TurnStage(
             "matcher",
             work,
@@ -69,6 +72,7 @@ def make_stage(metrics, settings):
             settings=settings.model_copy(update=changes),
             metrics=metrics,
             clock=clock or asyncio.get_running_loop().time,
+            directory=directory,
         )
 
     return make
@@ -221,6 +225,124 @@ def test_an_error_of_the_work_passes_through(virtual, make_stage, error):
     async def scenario():
         with pytest.raises(type(error)):
             await make_stage(Work(error=error)).handle(opened())
+
+    virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RecursionError(), BaseExceptionGroup("a library's", [asyncio.CancelledError(), ValueError()])],
+    ids=lambda error: type(error).__name__,
+)
+def test_work_that_ends_oddly_when_it_is_cut_short_is_superseded_or_expired_all_the_same(
+    virtual, make_stage, results, error
+):
+    class Odd(Work):
+        async def process(self, _event):
+            try:
+                await asyncio.sleep(100.0)
+            finally:
+                raise error
+
+    async def scenario():
+        stage = make_stage(Odd())
+        asyncio.get_running_loop().call_later(1, stage.observe, opened(2))
+        assert await stage.handle(opened(1)) == []
+        assert await stage.handle(opened(2)) == []
+        assert (results("superseded"), results("expired")) == (1, 1)
+
+    virtual(scenario())
+
+
+class Given:
+    """A directory of one playbook."""
+
+    def __init__(self, when_failed):
+        self.playbook = SimpleNamespace(verification=SimpleNamespace(when_failed=when_failed))
+
+    def version(self, tenant, agent, version):
+        return self.playbook if (tenant, agent, version) == ("acme", "a", "v") else None
+
+
+class Broken:
+    def version(self, *_):
+        raise RecursionError
+
+
+def later(record, ce_type, body):
+    """The record of a later stage about the same turn, as far as *body* goes."""
+    headers = [(name, ce_type.encode() if name == "ce_type" else value) for name, value in record.headers]
+    return replace(record, headers=tuple(headers), value=json.dumps(body).encode())
+
+
+def finished(outputs):
+    (output,) = outputs
+    return output, decode(TOPICS[output.topic].types, output.key, output.headers, output.value)
+
+
+@pytest.mark.parametrize(
+    ("directory", "result", "fallback"),
+    [
+        (None, FinishResult.FAILED, "failed"),
+        (Given("fallback"), FinishResult.FAILED, "failed"),
+        (Given("hand_off"), FinishResult.HAND_OFF, "hand_off"),
+        (Broken(), FinishResult.FAILED, "failed"),
+    ],
+)
+def test_a_turn_that_is_given_up_ends_with_the_playbook_s_fallback(virtual, make_stage, directory, result, fallback):
+    async def scenario():
+        stage = make_stage(Work(), directory=directory)
+        output, event = finished(stage.given_up(opened(leg=2), "unexpected_error"))
+        assert (output.topic, output.key) == (TURNS_FINISHED, b"acme:c")
+        assert (event.data.result, event.data.fallback) == (result, fallback)
+        assert (event.data.reason, event.data.stage, event.data.turn.leg) == ("unexpected_error", "matcher", 2)
+        assert (event.correlation_id, event.causation_id) == ("t1", "e1.2")
+
+    virtual(scenario())
+
+
+@pytest.mark.parametrize("ce_type", ["turn.matched", "turn.drafted"])
+def test_nothing_but_its_turn_need_be_readable(virtual, make_stage, ce_type):
+    async def scenario():
+        head = {"opened": {"turn": json.loads(opened().value)["turn"], "transcript": 7}, "matching": [], "draft": 1}
+        _, event = finished(make_stage(Work()).given_up(later(opened(), ce_type, head), "unexpected_error"))
+        assert event.data.turn.id == "t1"
+
+    virtual(scenario())
+
+
+def test_a_turn_once_given_up_is_not_worked_on_again(virtual, make_stage):
+    async def scenario():
+        work = Work()
+        stage = make_stage(work)
+        stage.given_up(opened(), "unexpected_error")
+        stage.acknowledged(opened())
+        assert await stage.handle(opened(offset=9)) == []
+        assert work.calls == 0
+
+    virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "record", [opened(tenant="other"), replace(opened(), value=b"{}"), replace(opened(), value=None)]
+)
+def test_a_record_that_names_no_turn_of_its_own_gives_none_up(virtual, make_stage, record):
+    async def scenario():
+        with pytest.raises(Invalid):
+            make_stage(Work()).given_up(record, "unexpected_error")
+
+    virtual(scenario())
+
+
+def test_a_log_that_cannot_be_written_costs_no_turn(virtual, make_stage, registry, monkeypatch):
+    def broken(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    async def scenario():
+        monkeypatch.setattr(turn_stage, "canonical", broken)
+        assert len(await make_stage(Work()).handle(opened())) == 1
+        labels = {"stage": "matcher", "during": "account"}
+        assert registry.get_sample_value("holdfast_unexpected_errors_total", labels) == 1
 
     virtual(scenario())
 
