@@ -2,12 +2,11 @@
 `conversation.events`: what a chat platform publishes, and `conversation.responses`: what the customer sees.
 """
 
-from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field, JsonValue
 
-from shared.events.base import INTEGER_MAX, Body, OpenEnum
+from shared.events.base import INTEGER_MAX, Body, Instant, OpenEnum
 
 
 class Author(OpenEnum):
@@ -96,7 +95,7 @@ class ApprovalRequested(Body):
     """the tool's description"""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     """with which values"""
-    expires_at: datetime
+    expires_at: Instant
     """when it can no longer be given"""
 
 

@@ -11,17 +11,15 @@ with a word that only its process knows; the next leg names the claimant that th
 does not know the word returns the outcome as `unknown` instead of calling.
 """
 
-from datetime import datetime
-
 from pydantic import Field, JsonValue
 
-from shared.events.base import Body, OpenEnum
+from shared.events.base import Body, Identifier, Instant, OpenEnum
 
 
 class ToolCall(Body):
     """A decided call; `id` is derived from the turn, the tool and the arguments, so that a repetition has the same."""
 
-    id: str
+    id: Identifier
     tool: str
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -76,7 +74,7 @@ class ToolResult(Body):
     guidelines: tuple[ToolGuideline, ...] = ()
     mode: str = Field("", description="the mode that the conversation is to go on in, if the tool says so")
     error: str = Field("", description="why it is not `done`, in words for the record")
-    at: datetime
+    at: Instant
 
 
 class ParameterProblem(Body):

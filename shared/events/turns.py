@@ -4,12 +4,11 @@ What travels between the stages of one turn, and the record that it leaves.
 `turns.opened` carries everything that the stages may know of the conversation; each stage adds its part and hands on.
 """
 
-from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field
 
-from shared.events.base import Body, OpenEnum
+from shared.events.base import Body, Identifier, Instant, OpenEnum
 from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Verdict
 from shared.events.composition import Composition, FilledField
 from shared.events.conversation import Author, Mode
@@ -24,7 +23,7 @@ class Turn(Body):
     consequential tool call ends a leg).
     """
 
-    id: str
+    id: Identifier
     """the correlation id of every record about the turn"""
     tenant: str
     conversation: str
@@ -34,9 +33,9 @@ class Turn(Body):
     """whose playbook applies"""
     playbook_version: str
     """which all stages use"""
-    opened_at: datetime
+    opened_at: Instant
     """when its first leg opened"""
-    deadline: datetime
+    deadline: Instant
     """when it ends as `expired`"""
     arm: str = ""
     """the experiment's arm; empty outside an experiment"""
@@ -45,10 +44,10 @@ class Turn(Body):
 class Utterance(Body):
     """A message of the transcript window; `id` is the event's id, or the turn's for a reply of the assistant."""
 
-    id: str
+    id: Identifier
     author: Author
     text: str
-    at: datetime
+    at: Instant
 
 
 class Applied(Body):
@@ -146,7 +145,7 @@ class TurnOpened(Body):
     applied: dict[str, Applied] = Field(default_factory=dict)
     journeys: dict[str, JourneyPosition] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict)
-    variables_set_at: dict[str, datetime] = Field(default_factory=dict)
+    variables_set_at: dict[str, Instant] = Field(default_factory=dict)
     customer_name: str = ""
     grants: tuple[Grant, ...] = Field((), description="calls that the ledger allows this leg to execute")
     results: tuple[ToolResult, ...] = Field(
@@ -204,7 +203,7 @@ class FactRecord(Body):
     text: str
     source: str
     origin: str = ""
-    fetched_at: datetime | None = None
+    fetched_at: Instant | None = None
 
 
 class Restated(Body):
@@ -361,7 +360,7 @@ class TurnClosed(Body):
     """ids of tool calls that were allowed, may have been executed, and have no result yet"""
     results: tuple[ToolResult, ...] = ()
     """of a turn that was handed off, what the calls had come to that people are to know of"""
-    closed_at: datetime
+    closed_at: Instant
     """when it ended"""
     matching: Matching | None = None
     """which guidelines applied and why"""

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import JsonValue
+from pydantic import AwareDatetime, JsonValue
 from pydantic.fields import FieldInfo
 
 from shared.errors import Invalid
@@ -56,14 +56,16 @@ def of_type(kind: Any, least: int = -INTEGER_MAX) -> st.SearchStrategy[Any]:
         return st.lists(of_type(get_args(kind)[0]), max_size=2).map(tuple)
     if get_origin(kind) is dict:
         return st.dictionaries(TEXT, of_type(get_args(kind)[1]), max_size=2)
-    if get_origin(kind) is UnionType:
+    if get_origin(kind) is Annotated:
+        return of_type(get_args(kind)[0], least)
+    if get_origin(kind) in {Union, UnionType}:
         return st.one_of(*(of_type(part, least) for part in get_args(kind)))
     plain = {
         NoneType: st.none(),
         JsonValue: JSON,
         str: TEXT,
         bool: st.booleans(),
-        datetime: MOMENTS,
+        AwareDatetime: MOMENTS,
         int: st.integers(least, INTEGER_MAX),
     }
     if kind in plain:
