@@ -25,7 +25,7 @@ from services.reasoner.domain.tools.prompts import tools_prompt
 from services.reasoner.domain.tools.results import Came, failed, unknown
 from services.reasoner.metrics import ToolMetrics
 from services.reasoner.settings import ReasonerSection
-from shared.events.tools import Claim, Grant, ParameterProblem, ToolCall, ToolResult, ToolStatus
+from shared.events.tools import Claim, ParameterProblem, ToolCall, ToolResult, ToolStatus
 from shared.events.turns import Matching, Spent, TurnOpened
 from shared.llm.base import LanguageModel
 from shared.llm.structured import ask
@@ -46,8 +46,10 @@ log = structlog.get_logger(__name__)
 class Runner(Protocol):
     """What makes a call of one kind of tool."""
 
-    async def call(self, tool: Tool, call: ToolCall, *, deadline: float) -> Came:
-        """What *call* came to by *deadline* (the event loop's clock); never raises for the tool's sake."""
+    async def call(self, tool: Tool, call: ToolCall, *, tenant: str, deadline: float) -> Came:
+        """
+        What *call* of *tenant*'s came to by *deadline* (the event loop's clock); never raises for the tool's sake.
+        """
         ...
 
 
@@ -98,7 +100,7 @@ class Calling:
 
         """
         if opened.grants:
-            return await self._granted(opened.grants, toolbox, deadline)
+            return await self._granted(opened, toolbox, deadline)
         candidates = toolbox.candidates(matching, opened.results)
         room = self._settings.tool_calls_max - len(opened.results)
         if not candidates or room <= 0:
@@ -106,7 +108,8 @@ class Calling:
         found, spent = await self._decide(opened, toolbox, candidates, deadline)
         calls = found.calls[:room]
         changing = tuple(call for call in calls if toolbox.tools[call.tool].consequential)
-        results = await self._read([call for call in calls if call not in changing], toolbox, deadline)
+        reading = [call for call in calls if call not in changing]
+        results = await self._read(reading, toolbox, opened.turn.tenant, deadline)
         if changing:
             return Paused(calls=changing, results=results)
         if opened.turn.leg < self._settings.legs_max and toolbox.changes_matching(matching, results):
@@ -145,32 +148,35 @@ class Calling:
             self._metrics.problem(problem.problem)
         return Decided((*at_once, *found.calls), found.problems), spent
 
-    async def _read(self, calls: Iterable[ToolCall], toolbox: Toolbox, deadline: float) -> tuple[ToolResult, ...]:
+    async def _read(
+        self, calls: Iterable[ToolCall], toolbox: Toolbox, tenant: str, deadline: float
+    ) -> tuple[ToolResult, ...]:
         places = asyncio.Semaphore(self._settings.tool_calls_at_once_max)
 
         async def one(call: ToolCall) -> ToolResult:
             async with places:
-                return await self._made(toolbox.tools[call.tool], call, deadline)
+                return await self._made(toolbox.tools[call.tool], call, tenant, deadline)
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(call)) for call in calls]
         return tuple(task.result() for task in tasks)
 
-    async def _granted(self, grants: Sequence[Grant], toolbox: Toolbox, deadline: float) -> Paused:
+    async def _granted(self, opened: TurnOpened, toolbox: Toolbox, deadline: float) -> Paused:
         """Execute what may be executed, and reserve the rest; one after the other, as they were decided."""
         claims: list[Claim] = []
         results: list[ToolResult] = []
-        for grant in grants:
+        tenant = opened.turn.tenant
+        for grant in opened.grants:
             call = grant.call
             tool = toolbox.tools.get(call.tool)
             if tool is None or not tool.consequential:
                 results.append(self._result(call, failed("the playbook has no such tool that changes something")))
             elif tool.http is not None and tool.http.idempotency_header:
-                results.append(await self._made(tool, call, deadline))
+                results.append(await self._made(tool, call, tenant, deadline))
             elif not grant.claimant:
                 claims.append(Claim(call_id=call.id, claimant=self._claim(call)))
             elif self._claimed.pop(grant.claimant, None) == call.id:
-                results.append(await self._made(tool, call, deadline))
+                results.append(await self._made(tool, call, tenant, deadline))
             else:
                 self._metrics.call(tool.id, "unknown", None)
                 log.warning("a claimed tool call is not known here, so it is not made", tool=tool.id, call=call.id)
@@ -184,9 +190,9 @@ class Calling:
             self._claimed.popitem(last=False)
         return word
 
-    async def _made(self, tool: Tool, call: ToolCall, deadline: float) -> ToolResult:
+    async def _made(self, tool: Tool, call: ToolCall, tenant: str, deadline: float) -> ToolResult:
         begun, begun_ns = asyncio.get_running_loop().time(), time.time_ns()
-        came = await self._runner.call(tool, call, deadline=deadline)
+        came = await self._runner.call(tool, call, tenant=tenant, deadline=deadline)
         spent_seconds = asyncio.get_running_loop().time() - begun
         self._metrics.call(tool.id, came.status.value, spent_seconds)
         tell(_told(call, came, begun_ns))

@@ -65,8 +65,11 @@ class _Fixed:
 class Finder(Protocol):
     """What asks retrievers for documents."""
 
-    async def find(self, retriever: Retriever, query: str, *, deadline: float) -> tuple[FactRecord, ...]:
-        """What is found for *query* by *deadline* (the event loop's clock); never raises for the retriever's sake."""
+    async def find(self, retriever: Retriever, query: str, *, tenant: str, deadline: float) -> tuple[FactRecord, ...]:
+        """
+        What *tenant*'s *retriever* finds for *query* by *deadline* (the event loop's clock); never raises for the
+        retriever's sake.
+        """
         ...
 
 
@@ -150,7 +153,8 @@ class Reasoning:
         if self._finder is None or not query:
             return ()
         deadline = asyncio.get_running_loop().time() + self._remaining_seconds(opened.turn, playbook)
-        asking = [self._finder.find(r, query, deadline=deadline) for r in asked(playbook, matched.matching)]
+        tenant, retrievers = opened.turn.tenant, asked(playbook, matched.matching)
+        asking = [self._finder.find(each, query, tenant=tenant, deadline=deadline) for each in retrievers]
         return within_bounds(record for found in await asyncio.gather(*asking) for record in found)
 
     async def _tools(self, matched: TurnMatched, playbook: Playbook, fixed: _Fixed) -> Paused | Ready:

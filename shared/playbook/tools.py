@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.playbook.headers import Headers, OptionalHeaderName
 from shared.playbook.part import Identifier, Name, Part
 
 ParameterName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -67,9 +68,9 @@ class HttpCall(Part):
 
     url: str = Field(min_length=1, max_length=2_000, pattern=r"^https?://")
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     query: tuple[ParameterName, ...] = ()
-    idempotency_header: str = Field(
+    idempotency_header: OptionalHeaderName = Field(
         "", max_length=64, description="the header by which the endpoint recognises a repeated call, if it does"
     )
     timeout_seconds: float = Field(10.0, gt=0, le=120)
@@ -81,7 +82,7 @@ class McpCall(Part):
 
     url: str = Field(min_length=1, max_length=2_000, pattern=r"^https?://")
     tool: str = Field("", max_length=128, description="its name on the server; without, the tool's own id")
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     timeout_seconds: float = Field(10.0, gt=0, le=120)
     result_bytes_max: int = Field(32_768, ge=1, le=262_144)
 
@@ -103,6 +104,10 @@ class Tool(Part):
     consequential: bool = False
     approval: bool = Field(default=False, description="a person must allow each call")
     approval_seconds: float = Field(3_600.0, gt=0, le=604_800, description="how long an approval is waited for")
+    text_speaks: bool = Field(
+        default=False,
+        description="what its text says under `holdfast` sets fields, guidelines and the mode, as JSON does",
+    )
     overlap: Name | None = Field(None, description="tools of one name here do alike; the best fitting one is called")
 
     @model_validator(mode="after")

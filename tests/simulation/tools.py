@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from services.reasoner.adapters.guard import Answer, NotAnswered
+from services.reasoner.adapters.answers import Answer, NotAnswered
 from services.reasoner.adapters.http_tools import CALL_ID_HEADER
 from tests.simulation.effects import Effects, Request
 from tests.simulation.loop import PROCESS
@@ -63,6 +63,7 @@ class Endpoints:
         method: str,
         url: str,
         *,
+        tenant: str,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
@@ -76,7 +77,7 @@ class Endpoints:
             NotAnswered: as the weather wants it.
 
         """
-        del method, bytes_max
+        del method, tenant, bytes_max
         sent = self._send(_read(url, headers or {}, params or {}, content))
         await asyncio.sleep(min(sent.takes_seconds, timeout_seconds))
         if sent.takes_seconds >= timeout_seconds:

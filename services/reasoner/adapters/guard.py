@@ -8,25 +8,25 @@ time (DNS rebinding) is checked again the next time. No redirect is followed; en
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Literal, Self, cast
 
 import aiohttp
 import httpx
 import yarl
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 from aiohttp.resolver import ThreadedResolver
 from httpx_aiohttp import AiohttpTransport
 
+from services.reasoner.adapters.answers import Answer, NotAnswered, Refused
+from services.reasoner.adapters.connections import CheckedResolver, Places, of_tenant, session
 from services.reasoner.domain.outgoing import PORTS, Destinations, hosts
 from services.reasoner.settings import OutgoingSection
 from shared.errors import Fatal, HoldfastError
+from shared.playbook.headers import OF_PROXIES, OF_THE_CONNECTION, header_name, header_value
 
-KEEPALIVE_SECONDS = 15.0
 HEADERS: Final[Mapping[str, str]] = {
     "accept": "application/json, text/plain;q=0.9",
     # An unexpanded body keeps the size limit exact.
@@ -35,69 +35,12 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-class Refused(HoldfastError):
-    """
-    A request that was not made: its destination is not allowed.
-
-    `reason` is one of scheme, host, not_encrypted, address, credentials.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class NotAnswered(HoldfastError):
-    """
-    A request that got no whole answer.
-
-    `reason` is one of timeout, connection, oversized, encoded; `sent` says whether the other side may have acted on it.
-    """
-
-    def __init__(self, reason: str, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.sent = sent
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, read whole."""
-
-    status: int
-    headers: httpx.Headers
-    content: bytes
-
-
-class CheckedResolver(AbstractResolver):
-    """Resolves only names that are allowed, and only to addresses that their names may stand for."""
-
-    def __init__(self, destinations: Destinations, inner: AbstractResolver) -> None:
-        self._destinations = destinations
-        self._inner = inner
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses of *host* that are allowed; raises Refused where it has others only."""
-        if all(self._destinations.refusal(scheme, host, port) for scheme in PORTS):
-            raise Refused("host", f"{host}:{port} is not allowed")
-        found = await self._inner.resolve(host, port, family)
-        permitted = [entry for entry in found if self._destinations.permits(host, port, entry["host"])]
-        if not permitted:
-            raise Refused("address", f"{host} resolves to no address that it may stand for")
-        return permitted
-
-    async def close(self) -> None:
-        """Close what it asks."""
-        await self._inner.close()
-
-
 class GuardedTransport(httpx.AsyncBaseTransport):
     """
     Sends requests to allowed destinations over aiohttp.
 
-    *resolver* replaces the system's in tests. A request's `extensions["response_bytes_max"]` bounds its answer.
+    A request's extensions say whose it is (`tenant`, whose connections it uses) and how large its answer may be
+    (`response_bytes_max`). *resolver* replaces the system's in tests.
     """
 
     def __init__(self, settings: OutgoingSection, *, resolver: AbstractResolver | None = None) -> None:
@@ -109,11 +52,18 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*; raises Refused, NotAnswered."""
         self._check(request.url)
+        _check_headers(request)
         bytes_max = request.extensions.get("response_bytes_max", self._settings.answer_bytes_max)
         try:
-            response = await self._inner.handle_async_request(request)
+            with of_tenant(request.extensions["tenant"]):
+                response = await self._inner.handle_async_request(request)
+        except (HoldfastError, MemoryError):
+            raise
         except (httpx.TransportError, aiohttp.ClientError, TimeoutError) as error:
             raise _not_answered(error, request.url) from error
+        except Exception as error:
+            # A foreign call: whatever its library trips over fails this request alone.
+            raise _fault(error, request.url) from error
         response.stream = _Bounded(cast("httpx.AsyncByteStream", response.stream), bytes_max, request.url)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.aclose()
@@ -129,7 +79,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         if url.userinfo:
             raise Refused("credentials", f"{_where(url)}: give credentials in a header, as `secret:NAME`")
         # The connection is made by what yarl reads in the address; both must read the same.
-        if yarl.URL(str(url)).raw_host != host:
+        if not _read_alike(url, host):
             raise Refused("host", f"{_where(url)}: the host can be read in two ways")
         if reason := self._destinations.refusal(url.scheme, host, port):
             raise Refused(reason, f"{_where(url)}: {_ADVICE[reason]}")
@@ -138,17 +88,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             raise Refused("address", f"{_where(url)}: not a public address")
 
     def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            resolver=CheckedResolver(self._destinations, self._resolver or ThreadedResolver()),
-            limit=self._settings.connections_max,
-            limit_per_host=self._settings.host_connections_max,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            use_dns_cache=False,
-        )
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
-        # By itself aiohttp sends a PUT or DELETE again when its connection breaks; whether to is the caller's affair.
-        session._retry_connection = False  # noqa: SLF001 - it has no public name; a test holds the behaviour
-        return session
+        return session(self._settings, CheckedResolver(self._destinations, self._resolver or ThreadedResolver()))
 
 
 class Outgoing:
@@ -160,6 +100,7 @@ class Outgoing:
 
     def __init__(self, settings: OutgoingSection, *, resolver: AbstractResolver | None = None) -> None:
         self._settings = settings
+        self.places = Places(settings.tenant_requests_max)
         self.transport = GuardedTransport(settings, resolver=resolver)
         self._client = httpx.AsyncClient(
             transport=self.transport,
@@ -181,6 +122,7 @@ class Outgoing:
         method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
         url: str | httpx.URL,
         *,
+        tenant: str,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
@@ -188,10 +130,10 @@ class Outgoing:
         bytes_max: int,
     ) -> Answer:
         """
-        The answer to one request, whatever its status; redirects are answers too.
+        The answer to one request of *tenant*, whatever its status; redirects are answers too.
 
         Raises:
-            Refused: the destination is not allowed; nothing was sent.
+            Refused: the destination is not allowed, or no such request can be made; nothing was sent.
             NotAnswered: no whole answer within *timeout_seconds* and *bytes_max*.
 
         """
@@ -199,19 +141,29 @@ class Outgoing:
             built = self._client.build_request(
                 method,
                 _url(url, params),
-                headers=headers,
+                headers=declarable(headers or {}),
                 content=content,
                 timeout=self._phases(timeout_seconds),
-                extensions={"response_bytes_max": bytes_max},
+                extensions={"response_bytes_max": bytes_max, "tenant": tenant},
             )
-        except httpx.InvalidURL as error:
-            raise Refused("host", f"{error}: not an address") from error
-        async with within(timeout_seconds, built.url):
-            response = await self._client.send(built, stream=True)
-            try:
-                return Answer(response.status_code, response.headers, await _read(response))
-            finally:
-                await response.aclose()
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Refused("request", f"no request can be made of it: {type(error).__name__}") from error
+        placed = False
+        try:
+            async with asyncio.timeout(timeout_seconds), self.places.taken(tenant):
+                placed = True
+                return await self._answer(built)
+        except TimeoutError as error:
+            told = f"{_where(built.url)}: no whole answer in {timeout_seconds:g} s"
+            raise NotAnswered("timeout", told, sent=placed) from error
+        raise AssertionError("a timeout's block was left without its result")
+
+    async def _answer(self, request: httpx.Request) -> Answer:
+        response = await self._client.send(request, stream=True)
+        try:
+            return Answer(response.status_code, response.headers, await _read(response))
+        finally:
+            await response.aclose()
 
     def _phases(self, timeout_seconds: float) -> httpx.Timeout:
         connect = min(self._settings.connect_timeout_seconds, timeout_seconds)
@@ -219,14 +171,18 @@ class Outgoing:
         return httpx.Timeout(connect=connect, read=timeout_seconds, write=timeout_seconds, pool=timeout_seconds)
 
 
-@asynccontextmanager
-async def within(timeout_seconds: float, url: httpx.URL) -> AsyncIterator[None]:
-    """What runs inside has *timeout_seconds* in all; raises NotAnswered when they are over."""
+def declarable(headers: Mapping[str, str]) -> dict[str, str]:
+    """
+    *headers*, if a playbook may declare each of them (see `shared.playbook.headers`).
+
+    Raises:
+        Refused: it may not; the message does not quote a value, which may hold a secret.
+
+    """
     try:
-        async with asyncio.timeout(timeout_seconds):
-            yield
-    except TimeoutError as error:
-        raise NotAnswered("timeout", f"{_where(url)}: no whole answer in {timeout_seconds:g} s", sent=True) from error
+        return {header_name(name): header_value(value) for name, value in headers.items()}
+    except ValueError as error:
+        raise Refused("header", str(error)) from None
 
 
 def destinations(settings: OutgoingSection) -> Destinations:
@@ -257,15 +213,22 @@ class _Bounded(httpx.AsyncByteStream):
             async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(self._inner))) as chunks:
                 async for chunk in chunks:
                     size += len(chunk)
-                    if size > self._bytes_max:
-                        told = f"{_where(self._url)}: the answer exceeds {self._bytes_max} bytes"
-                        raise NotAnswered("oversized", told, sent=True)
+                    self._check(size)
                     yield chunk
         except (httpx.TransportError, aiohttp.ClientError, TimeoutError) as error:
             raise NotAnswered("connection", f"{_where(self._url)}: the answer broke off", sent=True) from error
+        except (HoldfastError, MemoryError):
+            raise
+        except Exception as error:
+            raise _fault(error, self._url) from error
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+    def _check(self, size: int) -> None:
+        if size > self._bytes_max:
+            told = f"{_where(self._url)}: the answer exceeds {self._bytes_max} bytes"
+            raise NotAnswered("oversized", told, sent=True)
 
 
 _ADVICE: Final[Mapping[str, str]] = {
@@ -284,6 +247,25 @@ def _not_answered(error: Exception, url: httpx.URL) -> NotAnswered:
     sent = not isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     reason = "timeout" if isinstance(cause, TimeoutError) else "connection"
     return NotAnswered(reason, f"{_where(url)}: {type(cause).__name__}", sent=sent)
+
+
+def _fault(error: Exception, url: httpx.URL) -> NotAnswered:
+    """An *error* that nobody foresaw; by then the other side may have got anything."""
+    return NotAnswered("fault", f"{_where(url)}: {type(error).__name__}", sent=True)
+
+
+def _check_headers(request: httpx.Request) -> None:
+    """Leave to the client what frames the message; refuse what would not be one line of its own."""
+    for name in [name for name in request.headers if name in OF_THE_CONNECTION or name.startswith(OF_PROXIES)]:
+        del request.headers[name]
+    declarable(dict(request.headers))
+
+
+def _read_alike(url: httpx.URL, host: str) -> bool:
+    try:
+        return yarl.URL(str(url)).raw_host == host
+    except ValueError:
+        return False
 
 
 def _where(url: httpx.URL) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -15,12 +15,14 @@ from urllib.parse import quote
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from services.reasoner.adapters.guard import Answer, NotAnswered, Outgoing, Refused
+from services.reasoner.adapters.answers import Answer, NotAnswered, Refused
+from services.reasoner.adapters.guard import Outgoing
 from services.reasoner.adapters.secrets import SecretMissing, Secrets
-from services.reasoner.domain.tools.results import Came, answered, failed, rejected, unknown
+from services.reasoner.domain.tools.results import Came, answered, executed, failed, rejected, unknown
 from services.reasoner.settings import OutgoingSection
 from shared.errors import HoldfastError
-from shared.events.tools import ToolCall, ToolStatus
+from shared.events.tools import ToolCall
+from shared.events.values import bounded
 from shared.llm.retry_after import retry_after_seconds
 from shared.playbook.tools import HttpCall, Tool
 
@@ -55,8 +57,8 @@ class _Busy(HoldfastError):
         self.wait_seconds = wait_seconds
 
 
-class _NoAddress(HoldfastError):
-    """A value that cannot stand in an address."""
+class _NoRequest(HoldfastError):
+    """A value that cannot stand in a request."""
 
 
 class HttpTools:
@@ -70,7 +72,7 @@ class HttpTools:
         self._settings = settings
         self._random = random or Random()
 
-    async def call(self, tool: Tool, call: ToolCall, *, deadline: float) -> Came:
+    async def call(self, tool: Tool, call: ToolCall, *, tenant: str, deadline: float) -> Came:
         """
         What *call* of *tool* came to, by *deadline* (the event loop's clock, seconds); never raises for the tool.
 
@@ -82,9 +84,9 @@ class HttpTools:
         repeatable = bool(http.idempotency_header) or (not tool.consequential and http.method in REPEATABLE)
         try:
             asked = request_of(http, call.arguments)
-            headers = {CALL_ID_HEADER: call.id} | self._secrets.headers(http.headers)
+            headers = self._secrets.headers(http.headers) | {CALL_ID_HEADER: call.id}
             if http.idempotency_header:
-                headers[http.idempotency_header] = call.id
+                headers[http.idempotency_header.lower()] = call.id
             retrying = AsyncRetrying(
                 retry=retry_if_exception_type(_Busy),
                 wait=self._wait,
@@ -92,15 +94,17 @@ class HttpTools:
                 sleep=asyncio.sleep,
                 reraise=True,
             )
-            came: Came = await retrying(self._attempt, tool, asked, headers, deadline)
+            came: Came = await retrying(self._attempt, tool, asked, headers, tenant, deadline)
         except _Busy as busy:
             return busy.came
-        except (Refused, SecretMissing, _NoAddress) as error:
+        except (Refused, SecretMissing, _NoRequest) as error:
             log.warning("a tool was not called", tool=tool.id, reason=str(error))
             return failed(str(error))
         return came
 
-    async def _attempt(self, tool: Tool, asked: Asked, headers: Mapping[str, str], deadline: float) -> Came:
+    async def _attempt(
+        self, tool: Tool, asked: Asked, headers: Mapping[str, str], tenant: str, deadline: float
+    ) -> Came:
         http = _declared(tool)
         remaining_seconds = deadline - asyncio.get_running_loop().time()
         if remaining_seconds <= 0:
@@ -109,6 +113,7 @@ class HttpTools:
             answer = await self._outgoing.request(
                 http.method,
                 asked.url,
+                tenant=tenant,
                 params=asked.params,
                 headers=headers if asked.body is None else {"content-type": "application/json", **headers},
                 content=asked.body,
@@ -132,9 +137,8 @@ class HttpTools:
                 came = unknown(came.error)
             raise _Busy(came, self._asked_wait(answer))
         if 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110 §15.3
-            came = answered(kind, answer.content)
-            # The endpoint says that it did it; that its words cannot be read does not undo it.
-            return replace(came, status=ToolStatus.DONE) if tool.consequential else came
+            came = answered(kind, answer.content, text_speaks=tool.text_speaks)
+            return executed(came, consequential=tool.consequential)
         return rejected(answer.status, kind, answer.content)
 
     def _asked_wait(self, answer: Answer) -> float | None:
@@ -159,16 +163,21 @@ def request_of(http: HttpCall, arguments: Mapping[str, object]) -> Asked:
     place in it; the rest goes into the query or the body.
 
     Raises:
-        HoldfastError: a value in the address is missing, or would lead to another path even when it is encoded.
+        HoldfastError: a value in the address is missing, or would lead to another path even when it is encoded; or a
+            value is none that JSON holds.
 
     """
+    try:
+        arguments = {name: bounded(value) for name, value in arguments.items()}
+    except ValueError as error:
+        raise _NoRequest(f"no request can be made of the values: {error}") from None
     in_url = set(_PLACE.findall(http.url))
     url = _PLACE.sub(lambda found: _segment(found[1], arguments.get(found[1])), http.url)
     bodied = http.method in BODIED
     rest = {name: value for name, value in arguments.items() if name not in in_url}
     in_query = {name: _shown(value) for name, value in rest.items() if name in http.query or not bodied}
     body = {name: value for name, value in rest.items() if name not in in_query}
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") if bodied else None
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if bodied else None
     return Asked(url, in_query, content)
 
 
@@ -176,7 +185,7 @@ def _segment(name: str, value: object) -> str:
     text = _shown(value)
     # Encoded dots count as dots (RFC 3986 §6.2.2.2), so `..` would lead to the path above.
     if text.strip(".") == "":
-        raise _NoAddress(f"the value of {name!r} cannot stand in an address")
+        raise _NoRequest(f"the value of {name!r} cannot stand in an address")
     return quote(text, safe="")
 
 

@@ -6,8 +6,10 @@ lasts for one call. MCP has no key by which a server recognises a repeated call,
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
+from http.client import REQUEST_TIMEOUT
 from typing import Any, Final, cast
 
 import httpx
@@ -17,10 +19,13 @@ from mcp import types
 from mcp.client import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
 
-from services.reasoner.adapters.guard import HEADERS, GuardedTransport, NotAnswered, Outgoing, Refused
+from services.reasoner.adapters.answers import NotAnswered, Refused
+from services.reasoner.adapters.guard import HEADERS, GuardedTransport, Outgoing, declarable
+from services.reasoner.adapters.mcp_content import content_of
 from services.reasoner.adapters.secrets import SecretMissing, Secrets
-from services.reasoner.domain.tools.results import Came, answered, failed, of_value, unknown
+from services.reasoner.domain.tools.results import Came, executed, failed, unknown
 from services.reasoner.settings import OutgoingSection
 from shared.errors import HoldfastError
 from shared.events.tools import ToolCall
@@ -28,10 +33,13 @@ from shared.playbook.tools import McpCall, Tool
 
 FRAME_BYTES: Final = 16_384
 """Of an answer beside its result: the JSON-RPC and event-stream frame, the server's description of itself."""
-NOT_DONE: Final = frozenset({types.PARSE_ERROR, types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
-WRAPPED: Final = frozenset({"result"})
-"""Servers put a result that is no object under this key, as structured content must be one."""
-_EXPECTED: Final = (HoldfastError, MCPError, httpx2.HTTPError)
+CLOSE_SECONDS_MAX: Final = 1.0
+"""What a server gets to let go of a session."""
+NOT_DONE: Final = frozenset({types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
+"""
+Errors that only the server can say, and only of a call that it did not make. The SDK itself says PARSE_ERROR and
+INVALID_REQUEST of answers that it cannot read.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -40,93 +48,132 @@ class McpTools:
     """Calls tools that are declared by `mcp`."""
 
     def __init__(self, outgoing: Outgoing, secrets: Secrets, settings: OutgoingSection) -> None:
-        self._transport = outgoing.transport
+        self._outgoing = outgoing
         self._secrets = secrets
         self._settings = settings
+        # Where an answer cannot be read, the SDK logs it.
+        logging.getLogger("mcp").setLevel(logging.CRITICAL)
 
-    async def call(self, tool: Tool, call: ToolCall, *, deadline: float) -> Came:
+    async def call(self, tool: Tool, call: ToolCall, *, tenant: str, deadline: float) -> Came:
         """
         What *call* of *tool* came to, by *deadline* (the event loop's clock, seconds); never raises for the tool.
 
-        One that may have been executed, and changes something, is `unknown` where its answer stays away.
+        One that may have been executed, and changes something, is `unknown` where its answer stays away or cannot be
+        read.
         """
         mcp = _declared(tool)
-        remaining_seconds = deadline - asyncio.get_running_loop().time()
-        if remaining_seconds <= 0:
+        timeout_seconds = min(mcp.timeout_seconds, deadline - asyncio.get_running_loop().time())
+        if timeout_seconds <= 0:
             return failed("no time was left for the call")
         try:
-            headers = {**HEADERS, **self._secrets.headers(mcp.headers)}
-        except SecretMissing as error:
+            headers = {**HEADERS, **declarable(self._secrets.headers(mcp.headers))}
+        except (SecretMissing, Refused) as error:
             log.warning("a tool was not called", tool=tool.id, reason=str(error))
             return failed(str(error))
         bytes_max = min(mcp.result_bytes_max, self._settings.answer_bytes_max)
-        attempt = _Attempt(mcp, headers, min(mcp.timeout_seconds, remaining_seconds), bytes_max)
+        attempt = _Attempt(mcp, headers, tenant, timeout_seconds, bytes_max)
         try:
-            return _came(await attempt.make(self._transport, mcp.tool or tool.id, call), bytes_max)
+            async with asyncio.timeout(timeout_seconds), self._outgoing.places.taken(tenant):
+                result = await attempt.make(self._outgoing.transport, mcp.tool or tool.id, call)
+            came = _came(result, bytes_max, text_speaks=tool.text_speaks)
+            # The server says that it made the call; that its words cannot be kept does not undo it.
+            return executed(came, consequential=tool.consequential and not result.is_error)
         except TimeoutError:
-            told, refused = f"no answer in {attempt.timeout_seconds:g} s", False
-        except _EXPECTED as error:
-            told, refused = _told([error])
-        except ExceptionGroup as group:
-            expected, rest = group.split(_EXPECTED)
-            if rest is not None or expected is None:
-                raise
-            told, refused = _told(list(_leaves(expected)))
-        return unknown(told) if tool.consequential and attempt.delivered and not refused else failed(told)
+            told, not_done = f"no answer in {timeout_seconds:g} s", False
+        except (MemoryError, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a foreign call: whatever the SDK trips over costs this call alone
+            told, not_done = _told(error, attempt)
+        return unknown(told) if tool.consequential and attempt.delivered and not not_done else failed(told)
 
 
 class _Attempt:
     """One session with one call; `delivered` tells whether the server may have got it."""
 
-    def __init__(self, mcp: McpCall, headers: Mapping[str, str], timeout_seconds: float, bytes_max: int) -> None:
-        self.timeout_seconds = timeout_seconds
+    def __init__(
+        self, mcp: McpCall, headers: Mapping[str, str], tenant: str, timeout_seconds: float, bytes_max: int
+    ) -> None:
+        self.tenant = tenant
+        self.bytes_max = bytes_max + FRAME_BYTES
+        self.calling = False
         self.delivered = False
+        self.rejected = False
         self._url = mcp.url
         self._headers = headers
-        self._bytes_max = bytes_max
-        self._calling = False
+        self._timeout_seconds = timeout_seconds
+        self._result: asyncio.Future[types.CallToolResult] = asyncio.get_running_loop().create_future()
 
     async def make(self, transport: GuardedTransport, name: str, call: ToolCall) -> types.CallToolResult:
-        """The server's answer to *call* of its tool *name*; raises TimeoutError and what the SDK and the guard do."""
+        """
+        The server's answer to *call* of its tool *name*; raises whatever the SDK and the guard do.
+
+        The session runs in a task of its own: a cancellation that the SDK leaves behind ends there, and a server that
+        does not let go of the session keeps nobody from its answer.
+        """
+        session = asyncio.create_task(self._session(transport, name, call))
+        waited: set[asyncio.Future[Any]] = {session, self._result}
+        try:
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if self._result.done():
+                await asyncio.wait({session}, timeout=CLOSE_SECONDS_MAX)
+        finally:
+            await _ended(session)
+        if self._result.done():
+            return self._result.result()
+        if session.cancelled():
+            raise _BrokenOff("the session was given up")
+        await session
+        raise _BrokenOff("the session ended without an answer")
+
+    async def _session(self, transport: GuardedTransport, name: str, call: ToolCall) -> None:
         async with (
-            asyncio.timeout(self.timeout_seconds),
             httpx2.AsyncClient(
-                transport=_Bridge(transport, self, self._bytes_max + FRAME_BYTES),
+                transport=_Bridge(transport, self),
                 headers=dict(self._headers),
-                timeout=httpx2.Timeout(self.timeout_seconds),
+                timeout=httpx2.Timeout(self._timeout_seconds),
                 trust_env=False,
             ) as client,
             streamable_http_client(self._url, http_client=client) as (reading, writing),
             ClientSession(reading, writing) as session,
         ):
             await session.initialize()
-            self._calling = True
+            self.calling = True
             # `call_tool` would fetch the list of tools after it, to check an output schema that nothing here relies on.
             parameters = types.CallToolRequestParams(name=name, arguments=dict(call.arguments))
             request = types.CallToolRequest(params=parameters)
-            return cast("types.CallToolResult", await session.send_request(request, types.CallToolResult))
-        raise AssertionError("a timeout's block was left without its result")
+            self._result.set_result(await session.send_request(request, types.CallToolResult))
 
-    def sent(self, method: str) -> None:
-        """Note that a request of *method* may have reached the server."""
-        self.delivered |= self._calling and method == "POST"
+    def sent(self, method: str, status: int | None = None) -> None:
+        """Note that a request of *method* may have reached the server, and was answered with *status*, if it was."""
+        if self.calling and method == "POST":
+            self.delivered = True
+            self.rejected = status is not None and 400 <= status < 500 and status != REQUEST_TIMEOUT  # noqa: PLR2004
+
+
+class _BrokenOff(HoldfastError):
+    """A session that ended without an answer and without an error."""
 
 
 class _Bridge(httpx2.AsyncBaseTransport):
     """Sends the SDK's requests, which are httpx2's, through the guard, which speaks httpx."""
 
-    def __init__(self, inner: GuardedTransport, attempt: _Attempt, bytes_max: int) -> None:
+    def __init__(self, inner: GuardedTransport, attempt: _Attempt) -> None:
         self._inner = inner
         self._attempt = attempt
-        self._bytes_max = bytes_max
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        attempt = self._attempt
+        extensions = {
+            "tenant": attempt.tenant,
+            "timeout": request.extensions.get("timeout", {}),
+            "response_bytes_max": attempt.bytes_max,
+        }
         sent = httpx.Request(
             request.method,
             str(request.url),
             headers=request.headers.raw,
             content=await request.aread(),
-            extensions={"timeout": request.extensions.get("timeout", {}), "response_bytes_max": self._bytes_max},
+            extensions=extensions,
         )
         try:
             response = await self._inner.handle_async_request(sent)
@@ -134,9 +181,9 @@ class _Bridge(httpx2.AsyncBaseTransport):
             raise
         except BaseException as error:
             if not isinstance(error, NotAnswered) or error.sent:
-                self._attempt.sent(request.method)
+                attempt.sent(request.method)
             raise
-        self._attempt.sent(request.method)
+        attempt.sent(request.method, response.status_code)
         return httpx2.Response(
             response.status_code, headers=response.headers.raw, stream=_Body(response), extensions=response.extensions
         )
@@ -155,31 +202,50 @@ class _Body(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-def _came(result: types.CallToolResult, bytes_max: int) -> Came:
-    texts = [part.text for part in result.content if isinstance(part, types.TextContent)]
+def _came(result: types.CallToolResult, bytes_max: int, *, text_speaks: bool = False) -> Came:
     if result.is_error:
         return failed("the tool answered with an error")
-    structured: Any = result.structured_content
-    if structured is not None:
-        return of_value(structured["result"] if structured.keys() == WRAPPED else structured)
-    text = "\n".join(texts).encode("utf-8", "replace")
-    return answered("", text) if len(text) <= bytes_max else failed(f"the answer exceeds {bytes_max} bytes")
+    return content_of(result, bytes_max, text_speaks=text_speaks)
 
 
-def _told(errors: list[BaseException]) -> tuple[str, bool]:
-    """What *errors* say, and whether they say that nothing was done."""
-    first = errors[0]
+def _told(error: BaseException, attempt: _Attempt) -> tuple[str, bool]:
+    """What *error* of *attempt* says, without quoting the other side; and whether it says that nothing was done."""
+    leaves = list(_leaves(error))
+    if grave := next((leaf for leaf in leaves if isinstance(leaf, MemoryError | KeyboardInterrupt | SystemExit)), None):
+        raise grave
+    # A cancellation is what the first error did to the others.
+    first = next((leaf for leaf in leaves if isinstance(leaf, Exception)), error)
+    told = type(first).__name__
     if isinstance(first, MCPError):
-        return f"MCP error {first.code}", first.code in NOT_DONE
-    return (str(first) if isinstance(first, HoldfastError) else type(first).__name__), isinstance(first, Refused)
+        return f"MCP error {first.code}", attempt.rejected or first.code in NOT_DONE
+    if isinstance(first, HoldfastError):
+        return str(first), attempt.rejected or isinstance(first, Refused)
+    if isinstance(first, ValidationError):
+        told = f"not as the protocol has it, at {_place(first)}"
+    return f"{'the answer' if attempt.calling else 'no session'}: {told}", attempt.rejected
 
 
-def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _place(error: ValidationError) -> str:
+    return ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"])) or "the whole"
+
+
+async def _ended(session: asyncio.Task[None]) -> None:
+    """Wait until *session* has ended, by force where it does not by itself; not for ever."""
+    # Its error, if it has one, is nobody's any more.
+    session.add_done_callback(lambda task: task.cancelled() or task.exception())
+    if not session.done():
+        session.cancel()
+        await asyncio.wait({session}, timeout=CLOSE_SECONDS_MAX)
+    if not session.done():
+        log.warning("a session with an MCP server does not end")
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for held in error.exceptions:
+            yield from _leaves(held)
+    else:
+        yield error
 
 
 def _declared(tool: Tool) -> McpCall:

@@ -33,13 +33,14 @@ class Secrets:
 
     def headers(self, declared: Mapping[str, str]) -> dict[str, str]:
         """
-        *declared* headers with every `secret:NAME`, whole or after a word such as `Bearer`, replaced by the secret.
+        *declared* headers, their names in lower case, with every `secret:NAME`, whole or after a word such as `Bearer`,
+        replaced by the secret.
 
         Raises:
             SecretMissing: there is no such file, or it holds nothing that a header can carry.
 
         """
-        return {name: self._filled(value) for name, value in declared.items()}
+        return {name.lower(): self._filled(value) for name, value in declared.items()}
 
     def values(self, declared: Mapping[str, str]) -> tuple[str, ...]:
         """What the secrets that *declared* headers name hold now, those that can be read."""

@@ -2,12 +2,14 @@
 Documents for a turn: which retrievers are asked, what for, and what their answers let a reply assert.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from services.reasoner.domain.knowledge import RETRIEVER
+from services.reasoner.domain.reading import value_of
 from shared.errors import HoldfastError
 from shared.events.conversation import Author
 from shared.events.turns import FactRecord, Matching, Utterance
@@ -37,18 +39,28 @@ def query_of(messages: Sequence[Utterance]) -> str:
     return "\n".join(text for text in texts if text)[-QUERY_CHARS_MAX:]
 
 
-def documents(retriever: Retriever, content: bytes, fetched_at: datetime) -> tuple[FactRecord, ...]:
+def read(content: bytes) -> JsonValue:
+    """
+    A retriever's answer.
+
+    Raises:
+        Unreadable: it is no JSON, or none that can be kept.
+
+    """
+    try:
+        return value_of(content)
+    except ValueError as error:
+        raise Unreadable(f"no JSON that can be kept: {error}") from None
+
+
+def documents(retriever: Retriever, answer: JsonValue, fetched_at: datetime) -> tuple[FactRecord, ...]:
     """
     The documents in a retriever's answer, best first as it sent them, each once.
 
     Raises:
-        Unreadable: the answer is no JSON of that form.
+        Unreadable: the answer is not of that form.
 
     """
-    try:
-        answer = json.loads(content)
-    except ValueError as error:
-        raise Unreadable(f"no JSON: {error}") from None
     listed = answer.get("documents") if isinstance(answer, dict) else answer
     if not isinstance(listed, list):
         raise Unreadable("neither a list nor an object with a list `documents`")

@@ -110,7 +110,8 @@ async def call(world, name, *, consequential=False, seconds=20.0, url="", direct
     )
     async with Outgoing(section) as outgoing:
         asked = ToolCall(id="call-1", tool=name, arguments=arguments)
-        return await Runners(outgoing, section).call(tool, asked, deadline=asyncio.get_running_loop().time() + seconds)
+        until = asyncio.get_running_loop().time() + seconds
+        return await Runners(outgoing, section).call(tool, asked, tenant="acme", deadline=until)
 
 
 declared_arguments = {"balance": {"account": "1234"}, "greeting": {"name": "Ana"}, "large": {"size": 40_000}}

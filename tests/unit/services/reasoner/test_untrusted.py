@@ -66,8 +66,8 @@ async def test_a_document_is_a_fact_by_its_number_and_nothing_more(reasoning, ev
     run = reasoning([GOOD], retrievers=[{"id": "docs", "url": "https://docs.example/"}])
 
     class Poisoned:
-        async def find(self, retriever, query, *, deadline):
-            del query, deadline
+        async def find(self, retriever, query, *, tenant, deadline):
+            del query, tenant, deadline
             return (FactRecord(id="retriever.docs.1", text=ATTACKS[2], source=f"retriever:{retriever.id}", origin="w"),)
 
     run._work._finder = Poisoned()
@@ -86,8 +86,8 @@ async def test_a_retriever_is_asked_while_its_guideline_is_active(reasoning, eve
     queries = []
 
     class Listening:
-        async def find(self, retriever, query, *, deadline):
-            del retriever, deadline
+        async def find(self, retriever, query, *, tenant, deadline):
+            del retriever, tenant, deadline
             queries.append(query)
             return ()
 

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.reasoner.adapters.guard import NotAnswered, Outgoing, Refused
+from services.reasoner.adapters.answers import NotAnswered, Refused
+from services.reasoner.adapters.guard import Outgoing
 from services.reasoner.settings import OutgoingSection
 from shared.errors import Fatal
 
@@ -71,7 +72,7 @@ def settings(server, **changes):
 
 
 async def get(outgoing, url, **changes):
-    return await outgoing.request("GET", url, **{"timeout_seconds": 5, "bytes_max": 1_000} | changes)
+    return await outgoing.request("GET", url, **{"tenant": "acme", "timeout_seconds": 5, "bytes_max": 1_000} | changes)
 
 
 async def test_an_allowed_host_is_reached_at_the_address_that_was_checked(monkeypatch):
@@ -187,7 +188,9 @@ async def test_a_broken_connection_counts_as_sent_and_is_not_tried_again_behind_
 
     async with Server(hang_up).running() as server, Outgoing(settings(server)) as out:
         with pytest.raises(NotAnswered) as failed:
-            await out.request(method, f"http://127.0.0.1:{server.port}/", timeout_seconds=5, bytes_max=10)
+            await out.request(
+                method, f"http://127.0.0.1:{server.port}/", tenant="acme", timeout_seconds=5, bytes_max=10
+            )
     assert (failed.value.reason, failed.value.sent) == ("connection", True)
     assert len(server.heads) == 1
 

@@ -25,7 +25,7 @@ async def found(server, *, allowed=True, seconds=5.0, directory="", **declared):
         retrievers = HttpRetrievers(outgoing, section, ReasonerMetrics(registry), lambda: 1_790_000_000.0)
         retriever = Retriever(id="docs", url=f"{server.url}/find", **declared)
         deadline = asyncio.get_running_loop().time() + seconds
-        records = await retrievers.find(retriever, "When open? ü", deadline=deadline)
+        records = await retrievers.find(retriever, "When open? ü", tenant="acme", deadline=deadline)
     results = [
         sample.labels["result"]
         for family in registry.collect()

@@ -35,7 +35,7 @@ async def call(server, declared, *, arguments=None, directory="", seconds=5.0, *
         tools = HttpTools(outgoing, Secrets(directory), section)
         deadline = asyncio.get_running_loop().time() + seconds
         asked = ToolCall(id="call-1", tool="tool", arguments=arguments or {})
-        return await tools.call(declared, asked, deadline=deadline)
+        return await tools.call(declared, asked, tenant="acme", deadline=deadline)
 
 
 async def test_a_call_that_reads_is_a_request_with_its_values_in_place(endpoint):

@@ -136,7 +136,7 @@ def test_channels_that_are_not_as_agreed_fail_the_call(said):
         ("application/json", b"{", "failed", None),
         ("application/json", b"NaN", "failed", None),
         ("text/plain", b" hello \n", "done", "hello"),
-        ("text/html", b'{"a":1}', "done", '{"a":1}'),
+        ("text/html", b'{"a":1}', "done", {"a": 1}),
         ("", b'{"a":1}', "done", {"a": 1}),
         ("", b"{hello}", "done", "{hello}"),
         ("application/octet-stream", b"\xff\xfe", "failed", None),
