@@ -2,26 +2,41 @@
 What authors get wrong and a schema cannot see. Pure; findings carry the path, `loading` adds file and line.
 """
 
-import difflib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from shared.arq.wording import contains_phrase
+from shared.playbook.checking_addresses import address_findings
 from shared.playbook.checking_journeys import journey_findings
 from shared.playbook.checking_templates import template_findings
 from shared.playbook.checking_tools import tool_findings
+from shared.playbook.checking_values import value_findings
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook, RelationshipKind
+from shared.playbook.nearest import Nearest
 from shared.playbook.references import ReferenceKind, reference
 from shared.text.plain import folded
 
+FINDINGS_MAX = 1_000
+CIRCLE_SHOWN_MAX = 12
 TEXT_CHARS_ADVISED = 1_000
 """Beyond this a guideline reads as several, and each call that asks about it pays for its length."""
 
 
 def check(playbook: Playbook) -> tuple[Finding, ...]:
-    """Everything that the rules find in *playbook*."""
-    return tuple(finding for rule in RULES for finding in rule(playbook))
+    """
+    What the rules find in *playbook*: up to `FINDINGS_MAX` of each severity; after as many errors no more is sought.
+    """
+    found: list[Finding] = []
+    counts: Counter[Severity] = Counter()
+    for finding in chain.from_iterable(rule(playbook) for rule in RULES):
+        counts[finding.severity] += 1
+        if counts[finding.severity] <= FINDINGS_MAX:
+            found.append(finding)
+        if counts[Severity.ERROR] == FINDINGS_MAX:
+            break
+    return tuple(found)
 
 
 def _duplicate_ids(playbook: Playbook) -> Iterator[Finding]:
@@ -56,9 +71,11 @@ def _long_texts(playbook: Playbook) -> Iterator[Finding]:
 
 
 def _contradictory_phrases(playbook: Playbook) -> Iterator[Finding]:
-    for path, text in _fixed_texts(playbook):
-        for phrase in playbook.phrases.forbidden:
-            if contains_phrase(text, phrase):
+    phrases = [(phrase, folded(phrase)) for phrase in playbook.phrases.forbidden]
+    for path, text in _fixed_texts(playbook) if phrases else ():
+        whole = folded(text)
+        for phrase, sought in phrases:
+            if sought in whole and contains_phrase(text, phrase):
                 reason = f"the text holds the forbidden phrase “{phrase}”, so no reply could ever contain it"
                 yield _error("contradictory_phrases", path, reason, "reword it, or allow the phrase")
 
@@ -87,18 +104,18 @@ def _texts(playbook: Playbook) -> Iterator[tuple[Path, str]]:
 
 
 def _references_to_nothing(playbook: Playbook) -> Iterator[Finding]:
-    tags = {tag for guideline in playbook.guidelines for tag in guideline.tags}
+    tags = {tag: None for guideline in playbook.guidelines for tag in guideline.tags}
     known = {
-        ReferenceKind.GUIDELINE: {guideline.id for guideline in playbook.guidelines},
+        ReferenceKind.GUIDELINE: {guideline.id: None for guideline in playbook.guidelines},
         ReferenceKind.TAG: tags,
         ReferenceKind.ANY: tags,
-        ReferenceKind.JOURNEY: {journey.id for journey in playbook.journeys},
+        ReferenceKind.JOURNEY: {journey.id: None for journey in playbook.journeys},
     }
+    nearest = Nearest()
     for path, text in _references(playbook):
         kind, name = reference(text)
         if name not in known[kind]:
-            near = difflib.get_close_matches(name, known[kind], n=1)
-            hint = f"did you mean `{near[0]}`?" if near else "name one that exists, or drop the relationship"
+            hint = nearest.hint(name, known[kind], "name one that exists, or drop the relationship")
             noun = "tag" if kind is ReferenceKind.ANY else str(kind)
             yield _error("unknown_reference", path, f"there is no {noun} `{name}`", hint)
 
@@ -112,12 +129,12 @@ def _references(playbook: Playbook) -> Iterator[tuple[Path, str]]:
 
 def _contradictory_relationships(playbook: Playbook) -> Iterator[Finding]:
     for kind, edges in _edges_by_kind(playbook).items():
-        for index, circle in _circles(edges):
-            told = " → ".join([*circle, circle[0]])
+        for index, length, circle in _circles(edges):
+            told = " → ".join([*circle, "…" if length > len(circle) else circle[0]])
             if kind is RelationshipKind.PRIORITY:
                 reason = f"priorities run in a circle ({told}): where these match together, all of them are dropped"
                 yield _error("priority_circle", ("relationships", index), reason, "remove one of them")
-            elif len(circle) == 1:
+            elif length == 1:
                 reason = f"`{circle[0]}` refers to itself, which has no effect"
                 yield _warning("self_reference", ("relationships", index), reason, "remove it")
             elif kind in {RelationshipKind.DEPENDENCY, RelationshipKind.ENTAILMENT}:
@@ -133,8 +150,11 @@ def _edges_by_kind(playbook: Playbook) -> dict[RelationshipKind, list[tuple[int,
     return found
 
 
-def _circles(edges: list[tuple[int, str, str]]) -> Iterator[tuple[int, list[str]]]:
-    """The circles among *edges* (index, from, to), each with the index of one of its edges; time is linear."""
+def _circles(edges: list[tuple[int, str, str]]) -> Iterator[tuple[int, int, list[str]]]:
+    """
+    The circles among *edges* (index, from, to): the index of one of its edges, how many names it has, and the first
+    `CIRCLE_SHOWN_MAX` of them; time is linear.
+    """
     following: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for index, source, target in edges:
         following[source].append((index, target))
@@ -154,7 +174,8 @@ def _circles(edges: list[tuple[int, str, str]]) -> Iterator[tuple[int, list[str]
                 done.add(path.pop())
                 del places[name]
             elif step[1] in places:
-                yield step[0], path[places[step[1]] :]
+                first = places[step[1]]
+                yield step[0], len(path) - first, path[first : first + CIRCLE_SHOWN_MAX]
             elif step[1] not in done:
                 places[step[1]] = len(path)
                 path.append(step[1])
@@ -192,5 +213,7 @@ RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _disambiguations,
     journey_findings,
     tool_findings,
+    address_findings,
     template_findings,
+    value_findings,
 )

@@ -3,29 +3,37 @@ What authors get wrong in tools: names that nothing bears, values that could nev
 made.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
+from math import isfinite
 
+from shared.playbook.checking_addresses import PLACE
 from shared.playbook.finding import Finding, Path, Severity
 from shared.playbook.model import Playbook
+from shared.playbook.nearest import Nearest
+from shared.playbook.patterns import compiled, fits
 from shared.playbook.tools import HttpCall, Parameter, ParameterType, Tool
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
 BODIED = frozenset({"POST", "PUT", "PATCH"})
-PLACE = re.compile(r"\{([^{}]*)\}")
+_AUTHORITY = re.compile(r"https?://([^/?#]*)")
+# What other engines know and RE2 does not.
+_LOOKAROUND = re.compile(r"\(\?<?[=!]")
+_BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P=")
+_POSSESSIVE = re.compile(r"[*+?}]\+|\(\?>")
+_BEYOND_COUNTING = re.compile(r"(?<!\\)\{(?:\d*,)?\d{5,}")
+_REPETITION = re.compile(r"\{\d+(?:,\d*)?\}")
 _NUMERIC = frozenset({ParameterType.INTEGER, ParameterType.NUMBER})
 
 
 def tool_findings(playbook: Playbook) -> Iterator[Finding]:
     """Everything that the rules find in the tools of *playbook*, and in what refers to them."""
     names = [tool.id for tool in playbook.tools]
+    nearest = Nearest()
     yield from _repeated(names, ("tools",), "id")
     for path, name in _references(playbook):
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else "declare it among `tools`"
+            hint = nearest.hint(name, names, "declare it among `tools`")
             yield _error("unknown_reference", path, f"there is no tool `{name}`", hint)
     for index, tool in enumerate(playbook.tools):
         where: Path = ("tools", index)
@@ -55,12 +63,13 @@ def _references(playbook: Playbook) -> Iterator[tuple[Path, str]]:
 
 
 def _parameter(parameter: Parameter, where: Path) -> Iterator[Finding]:
-    try:
-        re.compile(parameter.pattern)
-    except re.error as error:
-        yield _error("bad_pattern", (*where, "pattern"), f"no regular expression: {error}", "correct it")
+    if reason := _unusable(parameter.pattern):
+        yield _error("bad_pattern", (*where, "pattern"), reason, _mended(parameter.pattern))
         return
     yield from _choices(parameter, where)
+    if parameter.type in _NUMERIC and isinstance(parameter.default, str) and not _is_number(parameter.default):
+        reason = f"the default `{parameter.default}` is no finite number"
+        yield _error("bad_default", (*where, "default"), reason, "correct it")
     if parameter.default is not None and parameter.choices and str(parameter.default) not in parameter.choices:
         reason = f"the default `{parameter.default}` is none of the choices"
         yield _error("bad_default", (*where, "default"), reason, "name one of them")
@@ -74,18 +83,19 @@ def _choices(parameter: Parameter, where: Path) -> Iterator[Finding]:
         yield _error("bad_pattern", (*where, "pattern"), "only texts and dates have patterns", "drop it")
     elif parameter.pattern:
         for place, choice in enumerate(parameter.choices):
-            if re.fullmatch(parameter.pattern, choice) is None:
+            if not fits(parameter.pattern, choice):
                 reason = f"the choice `{choice}` does not fit the pattern"
                 yield _error("bad_pattern", (*where, "choices", place), reason, "correct one of them")
     if parameter.type in _NUMERIC:
         for place, choice in enumerate(parameter.choices):
             if not _is_number(choice):
-                yield _error("bad_choice", (*where, "choices", place), f"`{choice}` is no number", "correct it")
+                yield _error("bad_choice", (*where, "choices", place), f"`{choice}` is no finite number", "correct it")
 
 
 def _request(tool: Tool, http: HttpCall, where: Path) -> Iterator[Finding]:
     known = {parameter.name: parameter for parameter in tool.parameters}
-    if PLACE.search(urlsplit(http.url).netloc):
+    authority = _AUTHORITY.match(http.url)
+    if authority and PLACE.search(authority[1]):
         yield _error("open_host", (*where, "url"), "a value chooses the host", "write the host out")
     for name in PLACE.findall(http.url):
         if name not in known:
@@ -113,10 +123,33 @@ def _repeated(names: Iterable[str], where: Path, key: str) -> Iterator[Finding]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return isfinite(float(text))
     except ValueError:
         return False
-    return True
+
+
+def _unusable(pattern: str) -> str:
+    """Why no text can be compared with *pattern*; empty where one can."""
+    if _BEYOND_COUNTING.search(pattern):
+        return "it repeats more than 1,000 times"  # RE2 takes a number of many digits for a text
+    try:
+        compiled(pattern)
+    except ValueError as error:
+        return f"no regular expression that can be used: {error}"
+    return ""
+
+
+def _mended(pattern: str) -> str:
+    """What to write instead of *pattern*, by what RE2 does not know."""
+    if _LOOKAROUND.search(pattern):
+        return "write what the text is, not what stands around it: a pattern has to fit the whole text anyway"
+    if _BACK_REFERENCE.search(pattern):
+        return "write the repeated part out, or leave it to the tool to compare"
+    if _POSSESSIVE.search(pattern):
+        return "drop the `+` after the repetition: nothing is ever tried twice"
+    if _REPETITION.search(pattern):
+        return "repeat at most 1,000 times, and not a repetition within another; `+` repeats without an end"
+    return "correct it; docs/tools.md says what a pattern may hold"
 
 
 def _error(rule: str, path: Path, reason: str, remedy: str) -> Finding:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.playbook.headers import Headers
-from shared.playbook.part import Identifier, Name, Part
+from shared.playbook.part import NAMES_MAX, Identifier, Name, Part
 
 VariableName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
@@ -57,7 +57,9 @@ class Retriever(Part):
     id: str = Identifier
     url: str = Field(min_length=1, max_length=2_000, pattern=r"^https?://")
     method: Literal["GET", "POST"] = "POST"
-    guidelines: tuple[Name, ...] = Field((), description="asked only while one of these is active; without any, always")
+    guidelines: tuple[Name, ...] = Field(
+        (), max_length=NAMES_MAX, description="asked only while one of these is active; without any, always"
+    )
     headers: Headers = Field(default_factory=dict)
     top_k: int = Field(5, ge=1, le=20)
     document_chars_max: int = Field(1_500, ge=1, le=8_000, description="of one document; the rest is cut off")

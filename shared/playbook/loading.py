@@ -13,8 +13,13 @@ from pydantic import BaseModel, ValidationError
 from shared.playbook.checking import check
 from shared.playbook.finding import Finding, Path, PlaybookError, Severity, errors
 from shared.playbook.model import Playbook
-from shared.playbook.source import Source, read_source
+from shared.playbook.source import TEXT_BYTES_MAX, Source, read_source
+from shared.text.visible import shown
 
+FINDINGS_MAX = 1_000
+"""Of what one file's parts are told to be wrong with; the first by their lines."""
+KEY_CHARS_SHOWN_MAX = 80
+MESSAGE_CHARS_MAX = 500
 _REMEDIES: Mapping[str, str] = {
     "string_pattern_mismatch": "write lower-case letters, digits, `-` and `_`, beginning with a letter or digit",
     "string_too_short": "write a text there",
@@ -59,14 +64,17 @@ def read(path: FilePath | str) -> Loaded:
         PlaybookError: the file cannot be read or is no playbook.
 
     """
+    file = shown(str(path))
     try:
-        text = FilePath(path).read_bytes()
-    except OSError as error:
-        reason = f"the file cannot be read: {error.strerror}"
+        with FilePath(path).open("rb") as held:
+            text = held.read(TEXT_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        reason = f"the file cannot be read: {why}"
         raise PlaybookError(
-            [Finding(Severity.ERROR, "unreadable", (), reason, "name an existing file", str(path), 1)],
+            [Finding(Severity.ERROR, "unreadable", (), reason, "name a readable file", file, 1)]
         ) from None
-    return read_text(text, str(path))
+    return read_text(text, file)
 
 
 def parse(text: bytes, file: str) -> Loaded:
@@ -105,17 +113,17 @@ def read_text(text: bytes, file: str) -> Loaded:
         # JSON's rules and not Python's: a YAML list stands for a tuple, a text for an enum's value.
         playbook = Playbook.model_validate(source.data if source.data is not None else {})
     except ValidationError as error:
-        raise PlaybookError(located(source, _complaints(error))) from None
+        raise PlaybookError(located(source, _complaints(error))[:FINDINGS_MAX]) from None
     return Loaded(playbook, located(source, check(playbook)), source)
 
 
 def _complaints(error: ValidationError) -> list[Finding]:
-    return [_complaint(item) for item in error.errors(include_url=False)]
+    return [_complaint(item) for item in error.errors(include_url=False, include_context=False, include_input=False)]
 
 
 def _complaint(item: Mapping[str, Any]) -> Finding:
     kind, path = str(item["type"]), tuple(item["loc"])
-    name = ".".join(map(str, path)) or "the playbook"
+    name = ".".join(_cut(str(key)) for key in path) or "the playbook"
     describe: Callable[[Path, str, Mapping[str, Any]], tuple[str, str]] = {
         "extra_forbidden": _unknown_key,
         "missing": _missing_key,
@@ -126,7 +134,7 @@ def _complaint(item: Mapping[str, Any]) -> Finding:
 
 def _unknown_key(path: Path, name: str, _item: Mapping[str, Any]) -> tuple[str, str]:
     known = _fields_at(path[:-1])
-    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    near = difflib.get_close_matches(_cut(str(path[-1])), known, n=1)
     hint = f"did you mean `{near[0]}`?" if near else f"known there: {', '.join(sorted(known))}"
     return f"`{name}` is not a key of a playbook", hint
 
@@ -135,9 +143,15 @@ def _missing_key(path: Path, name: str, _item: Mapping[str, Any]) -> tuple[str, 
     return f"`{name}` is missing", f"add `{path[-1]}:`"
 
 
+def _cut(key: str) -> str:
+    return shown(key if len(key) <= KEY_CHARS_SHOWN_MAX else f"{key[: KEY_CHARS_SHOWN_MAX - 1]}…")
+
+
 def _other(_path: Path, name: str, item: Mapping[str, Any]) -> tuple[str, str]:
     message = str(item["msg"])
-    return f"`{name}`: {message[:1].lower()}{message[1:]}", _REMEDIES.get(str(item["type"]), "correct the value")
+    return f"`{name}`: {message[:1].lower()}{shown(message[1:MESSAGE_CHARS_MAX])}", _REMEDIES.get(
+        str(item["type"]), "correct the value"
+    )
 
 
 def _fields_at(path: Path) -> list[str]:

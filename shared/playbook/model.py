@@ -10,10 +10,12 @@ from pydantic import Field
 from shared.events.claims import ClaimKind, ReasoningMode
 from shared.events.composition import Composition
 from shared.playbook.knowledge import Retriever, Variable
-from shared.playbook.part import Identifier, Name, Part
+from shared.playbook.part import NAMES_MAX, Identifier, Name, Part, Whole
 from shared.playbook.references import PATTERN
 from shared.playbook.tools import Tool
 
+GUIDELINES_MAX = 20_000
+PHRASES_MAX = 500
 ReferenceText = Annotated[str, Field(max_length=80, pattern=PATTERN)]
 
 
@@ -57,13 +59,17 @@ class Guideline(Part):
         default=False, description="the condition is about what the agent is going to do, not about the customer"
     )
     track: bool = Field(default=True, description="remember that a reply performed the action")
-    priority: int = Field(0, description="of the guidelines that match, only those of the highest number stay")
+    priority: Whole = Field(0, description="of the guidelines that match, only those of the highest number stay")
     composition: Composition | None = None
     journey: Name | None = Field(None, description="it applies only while this journey is under way")
-    tools: tuple[Name, ...] = Field((), description="tools that may be called while it is active")
-    reevaluate_after: tuple[Name, ...] = Field((), description="tools after whose result it is asked about again")
-    tags: tuple[Name, ...] = ()
-    labels: tuple[Name, ...] = Field((), description="copied to the record of a turn in which it is active")
+    tools: tuple[Name, ...] = Field((), max_length=NAMES_MAX, description="tools that may be called while it is active")
+    reevaluate_after: tuple[Name, ...] = Field(
+        (), max_length=NAMES_MAX, description="tools after whose result it is asked about again"
+    )
+    tags: tuple[Name, ...] = Field((), max_length=NAMES_MAX)
+    labels: tuple[Name, ...] = Field(
+        (), max_length=NAMES_MAX, description="copied to the record of a turn in which it is active"
+    )
 
 
 END = "end"
@@ -97,7 +103,7 @@ class State(Part):
     needs_customer: bool = Field(
         default=False, description="completed when the customer has answered, not when the agent has spoken"
     )
-    next: tuple[Transition, ...] = ()
+    next: tuple[Transition, ...] = Field((), max_length=NAMES_MAX)
 
 
 class Journey(Part):
@@ -106,11 +112,11 @@ class Journey(Part):
     id: Name
     title: str = Field(min_length=1, max_length=200)
     description: str = Field("", max_length=2_000)
-    conditions: tuple[Annotated[str, Field(min_length=1, max_length=2_000)], ...] = Field(min_length=1)
+    conditions: tuple[Annotated[str, Field(min_length=1, max_length=2_000)], ...] = Field(min_length=1, max_length=100)
     states: tuple[State, ...] = Field(min_length=1, max_length=100)
     enabled: bool = True
-    priority: int = 0
-    tags: tuple[Name, ...] = ()
+    priority: Whole = 0
+    tags: tuple[Name, ...] = Field((), max_length=NAMES_MAX)
 
 
 class RelationshipKind(StrEnum):
@@ -139,7 +145,7 @@ class Relationship(Part):
 
     kind: RelationshipKind
     source: ReferenceText
-    targets: tuple[ReferenceText, ...] = Field(min_length=1)
+    targets: tuple[ReferenceText, ...] = Field(min_length=1, max_length=GUIDELINES_MAX)
 
 
 class Term(Part):
@@ -147,7 +153,7 @@ class Term(Part):
 
     term: str = Field(min_length=1, max_length=120)
     meaning: str = Field(min_length=1, max_length=2_000)
-    synonyms: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = Field((), max_length=NAMES_MAX)
 
 
 class Fact(Part):
@@ -163,7 +169,9 @@ class CannedReply(Part):
     id: str = Identifier
     text: str = Field(min_length=1, max_length=4_096)
     signals: tuple[str, ...] = Field((), max_length=20, description="what customers write when it is meant for them")
-    guidelines: tuple[Name, ...] = Field((), description="it may be used only while one of these is active")
+    guidelines: tuple[Name, ...] = Field(
+        (), max_length=NAMES_MAX, description="it may be used only while one of these is active"
+    )
     journey: Name | None = Field(None, description="it may be used only while this journey is under way")
 
 
@@ -194,8 +202,8 @@ class Fallbacks(Part):
 class Phrases(Part):
     """Wording that every reply must avoid or contain, compared without regard to case and spacing."""
 
-    forbidden: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = Field((), max_length=PHRASES_MAX)
+    required: tuple[str, ...] = Field((), max_length=PHRASES_MAX)
 
 
 class Variant(StrEnum):
@@ -256,7 +264,7 @@ class Experiment(Part):
     """Arms between which conversations are divided by hash, in proportion to their weights."""
 
     name: str = Identifier
-    arms: dict[str, "Arm"] = Field(min_length=1)
+    arms: dict[str, "Arm"] = Field(min_length=1, max_length=64)
 
 
 class Arm(Part):
@@ -275,15 +283,15 @@ class Playbook(Part):
     profile: Profile
     mode: ReasoningMode = ReasoningMode.ARQ
     composition: Composition = Composition.FLUID
-    guidelines: tuple[Guideline, ...] = ()
-    journeys: tuple[Journey, ...] = ()
-    relationships: tuple[Relationship, ...] = ()
+    guidelines: tuple[Guideline, ...] = Field((), max_length=GUIDELINES_MAX)
+    journeys: tuple[Journey, ...] = Field((), max_length=1_000)
+    relationships: tuple[Relationship, ...] = Field((), max_length=GUIDELINES_MAX)
     tools: tuple[Tool, ...] = Field((), max_length=200)
-    glossary: tuple[Term, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    glossary: tuple[Term, ...] = Field((), max_length=10_000)
+    facts: tuple[Fact, ...] = Field((), max_length=20_000)
     variables: tuple[Variable, ...] = Field((), max_length=200)
     retrievers: tuple[Retriever, ...] = Field((), max_length=16)
-    canned_replies: tuple[CannedReply, ...] = ()
+    canned_replies: tuple[CannedReply, ...] = Field((), max_length=2_000)
     acknowledgement: str = Field(
         "", max_length=500, description="said at once when a turn opens, before its reply; empty says nothing"
     )

@@ -15,12 +15,18 @@ import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import Invalid
 from shared.playbook.version import VERSION_CHARS
 
+VersionName = Annotated[str, Field(max_length=64)]
+KEY_BYTES_SHOWN_MAX = 200
+KEPT_MAX = 1_000
+"""Of the versions that a head may name."""
+HEAD_BYTES_MAX = 65_536
 CONTENT_BYTES_MAX = 16 * 1_048_576
 """Of a playbook's canonical JSON; a record that unpacks to more is refused unread."""
 _GZIP = 16 + zlib.MAX_WBITS
@@ -52,8 +58,8 @@ class Head(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    version: str
-    kept: tuple[str, ...] = Field(min_length=1)
+    version: VersionName
+    kept: tuple[VersionName, ...] = Field(min_length=1, max_length=KEPT_MAX)
 
 
 def decode_key(key: bytes | None) -> PlaybookKey:
@@ -66,8 +72,9 @@ def decode_key(key: bytes | None) -> PlaybookKey:
     """
     match = _KEY.fullmatch((key or b"").decode(errors="replace"))
     if match is None:
+        shown = repr((key or b"")[:KEY_BYTES_SHOWN_MAX])
         raise Invalid(
-            "bad_key", f"the key is {key!r}; it must be {{tenant}}:{{agent}} or {{tenant}}:{{agent}}:{{version}}"
+            "bad_key", f"the key is {shown}; it must be {{tenant}}:{{agent}} or {{tenant}}:{{agent}}:{{version}}"
         )
     return PlaybookKey(match[1], match[2], match[3] or "")
 
@@ -115,6 +122,8 @@ def decode_head(value: bytes) -> Head:
         Invalid: (`bad_head`) it holds none.
 
     """
+    if len(value) > HEAD_BYTES_MAX:
+        raise Invalid("bad_head", f"the head has {len(value):,} bytes; at most {HEAD_BYTES_MAX:,} are read")
     try:
         return Head.model_validate_json(value)
     except ValidationError as error:

@@ -3,6 +3,7 @@ The playbooks that records have told of so far: a pure fold over the `playbooks`
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from shared.errors import Invalid
 from shared.playbook.checking import check
@@ -16,6 +17,44 @@ OLD_VERSIONS_PARSED_MAX = 64
 Playbooks no longer in force that stay parsed; the others are kept packed, a tenth of the size, and parsed when asked
 for.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    What one record says of *name*: a version's playbook, as it came and as it reads, or a head; neither of them where
+    the version is retired or the agent's playbook withdrawn.
+    """
+
+    name: PlaybookKey
+    packed: bytes = b""
+    playbook: Playbook | None = None
+    head: Head | None = None
+
+
+def change_of(key: bytes | None, value: bytes | None) -> Change:
+    """
+    What a record says. It takes as long as its playbook is large (seconds for the largest), and depends on nothing
+    else, so that it can be done on a thread.
+
+    Raises:
+        Invalid: the record cannot be used.
+
+    """
+    name = decode_key(key)
+    if value is None:
+        return Change(name)
+    if not name.version:
+        return Change(name, head=decode_head(value))
+    content = unpack(value)
+    if hash_of(content) != name.version:
+        raise Invalid("hash_mismatch", f"the content's hash is {hash_of(content)}, the key says {name.version}")
+    playbook = from_canonical(content)
+    if playbook.agent != name.agent:
+        raise Invalid("bad_playbook", f"the playbook is for agent {playbook.agent!r}, the key says {name.agent!r}")
+    if wrong := errors(check(playbook)):
+        raise Invalid("bad_playbook", str(wrong[0]))
+    return Change(name, value, playbook)
 
 
 class Shelf:
@@ -38,18 +77,27 @@ class Shelf:
             Invalid: the record cannot be used; what was in force stays.
 
         """
-        name = decode_key(key)
+        return self.take(change_of(key, value))
+
+    def take(self, change: Change) -> str:
+        """
+        Take in what a record says; what it was: `published`, `retired`, `head`, `withdrawn`.
+
+        Raises:
+            Invalid: (`unknown_version`) a head names a version that is not held; what was in force stays, or the next
+                of the head's versions is.
+
+        """
+        name = change.name
+        if change.playbook is not None:
+            return self._publish(name, change.packed, change.playbook)
+        if change.head is not None:
+            return self._point(name, change.head)
         if name.version:
-            return self._retire(name) if value is None else self._publish(name, value)
-        if value is None:
-            self._heads.pop(name, None)
-            self._current.pop(name, None)
-            return "withdrawn"
-        head = self._heads[name] = decode_head(value)
-        self._elect(name)
-        if PlaybookKey(name.tenant, name.agent, head.version) not in self._packed:
-            raise Invalid("unknown_version", f"the head names version {head.version}, which is not held")
-        return "head"
+            return self._retire(name)
+        self._heads.pop(name, None)
+        self._current.pop(name, None)
+        return "withdrawn"
 
     def current(self, tenant: str, agent: str) -> tuple[str, Playbook] | None:
         """The version in force with its playbook."""
@@ -83,19 +131,21 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._packed)
 
-    def _publish(self, name: PlaybookKey, value: bytes) -> str:
-        content = unpack(value)
-        if hash_of(content) != name.version:
-            raise Invalid("hash_mismatch", f"the content's hash is {hash_of(content)}, the key says {name.version}")
-        playbook = from_canonical(content)
-        if playbook.agent != name.agent:
-            raise Invalid("bad_playbook", f"the playbook is for agent {playbook.agent!r}, the key says {name.agent!r}")
-        if wrong := errors(check(playbook)):
-            raise Invalid("bad_playbook", str(wrong[0]))
-        self._packed[name] = value
-        if name.head in self._heads:
+    def _publish(self, name: PlaybookKey, packed: bytes, playbook: Playbook) -> str:
+        self._packed[name] = packed
+        head = self._heads.get(name.head)
+        if head is not None and head.version == name.version:
+            self._current[name.head] = (name.version, playbook)
+        elif head is not None:
             self._elect(name.head)
         return "published"
+
+    def _point(self, name: PlaybookKey, head: Head) -> str:
+        self._heads[name] = head
+        self._elect(name)
+        if PlaybookKey(name.tenant, name.agent, head.version) not in self._packed:
+            raise Invalid("unknown_version", f"the head names version {head.version}, which is not held")
+        return "head"
 
     def _retire(self, name: PlaybookKey) -> str:
         self._packed.pop(name, None)

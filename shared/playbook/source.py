@@ -1,43 +1,41 @@
 """
-YAML with the place of every part of it.
+A playbook's file: its plain data, with the place of every part of it.
 """
 
+import contextlib
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
+from shared.playbook.composing import BEGIN, Composer, Place, Refused, Tree
 from shared.playbook.finding import Finding, Path, PlaybookError, Severity
 
 TEXT_BYTES_MAX = 16 * 1_048_576
 """The largest file that is read; 10,000 guidelines of ordinary size take about 2 MiB."""
-NODES_MAX = 1_000_000
-"""Parts of a document with its aliases expanded, so that nested aliases cannot exhaust memory."""
-
-
-class Place(NamedTuple):
-    """Where something begins in a file, both from 1."""
-
-    line: int
-    column: int
+REASON_CHARS_MAX = 300
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was read: its plain data, and the place of each path in it (a key's, or a list's item)."""
+    """A file as it was read: its plain data, and the place of each part of it (a key's, or a list's item)."""
 
     file: str
     data: Any
-    places: dict[Path, Place] = field(repr=False)
+    tree: Tree = field(repr=False)
 
     def place(self, path: Path) -> Place:
         """The place of *path*, or of the nearest part around it that the file has."""
-        for length in range(len(path), 0, -1):
-            if place := self.places.get(path[:length]):
-                return place
-        return Place(1, 1)
+        tree = self.tree
+        for key in path:
+            inner = tree.inner.get(key)
+            if inner is None:
+                break
+            tree = inner
+        return tree.place if tree is not self.tree else BEGIN
 
 
 def read_source(text: bytes, file: str) -> Source:
@@ -45,55 +43,69 @@ def read_source(text: bytes, file: str) -> Source:
     The YAML document *text*, called *file* in complaints.
 
     Raises:
-        PlaybookError: it is too large, not UTF-8, or not one YAML document.
+        PlaybookError: it is too large, not UTF-8, not one YAML document, or holds what a playbook cannot hold.
 
     """
     if len(text) > TEXT_BYTES_MAX:
-        size = f"the file has {len(text):,} bytes; at most {TEXT_BYTES_MAX:,} are read"
-        raise _refused(file, 1, "too_large", size, "split the agent's work between several agents")
-    yaml = YAML(typ="safe", pure=True)
+        raise too_large(file, f"the file has {len(text):,} bytes")
     try:
-        node = yaml.compose(text.decode())
-        places = _places(node, file)
-        data = None if node is None else yaml.constructor.construct_document(node)
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        raise _refused(file, line, "bad_encoding", "the file is not UTF-8", "save it as UTF-8") from None
+        yaml = YAML(typ="safe", pure=True)
+        composer = Composer(yaml)
+        with contextlib.closing(yaml.parse(_decoded(text))) as events:
+            composer.take(events)
+    except Refused as refused:
+        raise _refused(file, refused) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1) if mark else BEGIN
         reason = " ".join(filter(None, (error.context, error.problem))).strip()
-        raise _refused(file, mark.line + 1 if mark else 1, "bad_yaml", reason, "correct the YAML there") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _refused(file, 1, "bad_yaml", reason, "correct the YAML") from None
-    return Source(file, data, places)
+        raise _refused(file, Refused(place, "bad_yaml", reason, "correct the YAML there")) from None
+    except ReaderError as error:
+        reason = f"the character U+{error.character:04X} cannot stand in YAML"
+        place = _place_in(text.decode("utf-8-sig"), error.position)
+        raise _refused(file, Refused(place, "bad_yaml", reason, "remove it, or write it as an escape")) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a foreign call: the parser's own faults are the document's refusal)
+        reason = f"the parser of YAML gave up: {type(error).__name__}: {error}"
+        raise _refused(file, Refused(BEGIN, "bad_yaml", reason, "write the YAML in a simpler way")) from None
+    root = composer.root
+    return Source(file, root.value if root else None, root.tree if root else Tree(BEGIN))
 
 
-def _places(root: Node | None, file: str) -> dict[Path, Place]:
-    places: dict[Path, Place] = {}
-    pending: list[tuple[Path, Node]] = [((), root)] if root is not None else []
-    while pending:
-        path, node = pending.pop()
-        if len(places) > NODES_MAX:
-            reason = f"the document has more than {NODES_MAX:,} parts once its aliases are expanded"
-            raise _refused(file, 1, "too_large", reason, "write the repeated parts out, or fewer of them")
-        for inner, child, place in _children(path, node):
-            places[inner] = place
-            pending.append((inner, child))
-    return places
+def too_large(file: str, size: str) -> PlaybookError:
+    """What is said of a *file* of *size* bytes, as a text, that is not read."""
+    reason = f"{size}; at most {TEXT_BYTES_MAX:,} are read"
+    return _refused(file, Refused(BEGIN, "too_large", reason, "split the agent's work between several agents"))
 
 
-def _children(path: Path, node: Node) -> list[tuple[Path, Node, Place]]:
-    if isinstance(node, MappingNode):
-        return [((*path, key.value), value, _begin(key)) for key, value in node.value if isinstance(key, ScalarNode)]
-    if isinstance(node, SequenceNode):
-        return [((*path, index), value, _begin(value)) for index, value in enumerate(node.value)]
-    return []
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        kind = "UTF-16" if text.startswith(_UTF_16) else "not UTF-8"
+        place = _place_in(text[: error.start].decode("utf-8-sig", errors="replace"), None)
+        raise Refused(place, "bad_encoding", f"the file is {kind}", "save it as UTF-8") from None
 
 
-def _begin(node: Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+def _place_in(text: str, position: int | None) -> Place:
+    before = text[:position]
+    return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-def _refused(file: str, line: int, rule: str, reason: str, remedy: str) -> PlaybookError:
-    return PlaybookError([Finding(Severity.ERROR, rule, (), reason, remedy, file, line)])
+def _refused(file: str, why: Refused) -> PlaybookError:
+    reason = str(why).splitlines()[0] if str(why) else "the document cannot be read"
+    return PlaybookError(
+        [
+            Finding(
+                Severity.ERROR,
+                why.rule,
+                (),
+                reason[:REASON_CHARS_MAX],
+                why.remedy,
+                file,
+                why.place.line,
+                why.place.column,
+            )
+        ]
+    )

@@ -163,6 +163,8 @@ def _parsed(text: str) -> nodes.Template:
         raise TemplateFault(error.message or "no template", error.lineno) from None
     except RecursionError:
         raise TemplateFault("nested too deeply") from None
+    except (ValueError, OverflowError) as error:  # numbers and escapes that Python does not read
+        raise TemplateFault(str(error)) from None
     _check(tree, 0, in_loop=False)
     return tree
 
@@ -174,12 +176,7 @@ def _check(node: nodes.Node, depth: int, *, in_loop: bool) -> None:
         if in_loop or node.recursive or node.test is not None or not isinstance(node.target, nodes.Name):
             _refuse(node, "a `for` goes through one list, with one name, and holds no other")
         in_loop = True
-    if isinstance(node, nodes.Name | nodes.Getattr):
-        name = node.name if isinstance(node, nodes.Name) else node.attr
-        if name.startswith("_") or name in {"loop", "self", "caller", "super"}:
-            _refuse(node, f"`{name}` may not be used")
-    if isinstance(node, nodes.Getitem) and not _is_key(node.arg):
-        _refuse(node, "what stands in brackets is a field's name in quotation marks")
+    _check_words(node)
     if isinstance(node, nodes.Filter) and (node.name not in FILTERS or node.dyn_args or node.dyn_kwargs):
         _refuse(node, f"there is no filter `{node.name}`; there are {', '.join(sorted(FILTERS))}")
     if isinstance(node, nodes.Test) and node.name not in TESTS:
@@ -188,8 +185,30 @@ def _check(node: nodes.Node, depth: int, *, in_loop: bool) -> None:
         _check(inner, depth + 1, in_loop=in_loop)
 
 
+def _check_words(node: nodes.Node) -> None:
+    """Refuse names, and texts in quotation marks, that may not be used."""
+    match node:
+        case nodes.Name(name=name) | nodes.Getattr(attr=name):
+            if name.startswith("_") or name in {"loop", "self", "caller", "super"}:
+                _refuse(node, f"`{name}` may not be used")
+        case nodes.Getitem(arg=key):
+            if not _is_key(key):
+                _refuse(node, "what stands in brackets is a field's name in quotation marks")
+        case nodes.Const(value=str(text)):
+            if not _is_unicode(text):
+                _refuse(node, "a text in quotation marks holds half a character; write the character itself")
+
+
 def _is_key(node: nodes.Expr) -> bool:
     return isinstance(node, nodes.Const) and isinstance(node.value, str) and not node.value.startswith("_")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse(node: nodes.Node, reason: str) -> NoReturn:

@@ -8,10 +8,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.playbook.headers import Headers, OptionalHeaderName
-from shared.playbook.part import Identifier, Name, Part
+from shared.playbook.part import Identifier, Name, Part, Whole
 
 ParameterName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-Scalar = str | int | float | bool
+Scalar = str | Whole | float | bool
 
 
 class ParameterType(StrEnum):
@@ -69,7 +69,7 @@ class HttpCall(Part):
     url: str = Field(min_length=1, max_length=2_000, pattern=r"^https?://")
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     headers: Headers = Field(default_factory=dict)
-    query: tuple[ParameterName, ...] = ()
+    query: tuple[ParameterName, ...] = Field((), max_length=32)
     idempotency_header: OptionalHeaderName = Field(
         "", max_length=64, description="the header by which the endpoint recognises a repeated call, if it does"
     )

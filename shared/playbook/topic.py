@@ -23,7 +23,7 @@ from shared.playbook.finding import PlaybookError, errors
 from shared.playbook.metrics import FollowerMetrics
 from shared.playbook.model import Playbook
 from shared.playbook.records import PlaybookKey, check_address, pack, succession
-from shared.playbook.shelf import Shelf
+from shared.playbook.shelf import Shelf, change_of
 from shared.playbook.version import canonical, hash_of
 
 KEEP_VERSIONS = 10
@@ -31,6 +31,7 @@ KEEP_VERSIONS = 10
 _RECORD_ROOM_BYTES = 1_024
 POLL_SECONDS = 1.0
 POLL_RECORDS_MAX = 500
+ERROR_CHARS_MAX = 500
 BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_MAX_SECONDS = 15.0
 
@@ -193,23 +194,33 @@ class PlaybookFollower:
         batches = await reader.getmany(timeout_ms=round(POLL_SECONDS * 1000), max_records=POLL_RECORDS_MAX)
         records = [record for batch in batches.values() for record in batch]
         for record in records:
-            try:
-                result = shelf.apply(record.key, record.value)
-            except Invalid as error:
-                result = f"refused_{error.reason}"
-                log.warning(
-                    "playbook record refused; the last good version stays in force",
-                    reason=error.reason,
-                    error=str(error),
-                    partition=record.partition,
-                    offset=record.offset,
-                )
-            self._metrics.records.labels(result).inc()
+            self._metrics.records.labels(await _taken(record, shelf)).inc()
         return len(records)
 
     def _tell(self) -> None:
         self._metrics.versions.set(len(self._shelf))
         self._metrics.in_force.set(len(self._shelf.agents()))
+
+
+async def _taken(record: Any, shelf: Shelf) -> str:
+    """What *record* was, as `FollowerMetrics.records` names it; one that cannot be used changes nothing in *shelf*."""
+    try:
+        return shelf.take(await asyncio.to_thread(change_of, record.key, record.value))
+    except Invalid as error:
+        reason, why = error.reason, str(error)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  (the boundary of a record: no tenant's playbook stops what serves them all)
+        reason, why = "unexpected", f"{type(error).__name__}: {error}"
+    log.warning(
+        "playbook record refused; the last good version stays in force",
+        reason=reason,
+        error=why[:ERROR_CHARS_MAX],
+        key=repr(record.key)[:ERROR_CHARS_MAX],
+        partition=record.partition,
+        offset=record.offset,
+    )
+    return f"refused_{reason}"
 
 
 async def _reached(reader: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:

@@ -11,6 +11,7 @@ BROAD = {"Exception", "BaseException"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 SWALLOWING = {
+    "shared/playbook/topic.py": "a record of one tenant costs its own version, not the process",
     "shared/stage/attempts.py": "whatever a record raises costs that record",
     "shared/stage/turn_stage.py": "what late work raises is as late as its result",
     "shared/stage/unexpected.py": "a step beside the work, as taking note or logging, costs nothing but itself",

@@ -26,14 +26,15 @@ def declared(text: str, file: str, kinds: Mapping[int, Iterable[Kind]]) -> str:
     items = _guidelines(YAML(typ="safe", pure=True).compose(text))
     for index, found in kinds.items():
         if wanted := [kind for kind in KINDS if kind in set(found)]:
+            if index >= len(items):
+                raise _unwritable(file, before.guidelines[index].id)
             edits.append(_edit(items[index], wanted))
     for offset, addition in sorted(edits, reverse=True):
         text = text[:offset] + addition + text[offset:]
     after = read_text(text.encode(), file).playbook
     for index, (old, new) in enumerate(zip(before.guidelines, after.guidelines, strict=True)):
         if new != old.model_copy(update=dict.fromkeys(kinds.get(index, ()), True)):
-            told = f"{file}: the kinds of `{old.id}` cannot be put in where it stands; write them by hand"
-            raise Invalid("unwritable", told)
+            raise _unwritable(file, old.id)
     return text
 
 
@@ -41,6 +42,12 @@ def difference(before: str, after: str, file: str) -> str:
     """What changes from *before* to *after*, as a unified diff."""
     old, new = (text.splitlines(keepends=True) for text in (before, after))
     return "".join(difflib.unified_diff(old, new, file, f"{file} (proposed)"))
+
+
+def _unwritable(file: str, guideline: str) -> Invalid:
+    return Invalid(
+        "unwritable", f"{file}: the kinds of `{guideline}` cannot be put in where it stands; write them by hand"
+    )
 
 
 def _guidelines(root: Node) -> list[Node]:

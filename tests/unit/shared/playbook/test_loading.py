@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.playbook.composing import PARTS_MAX
 from shared.playbook.finding import PlaybookError, Severity
 from shared.playbook.loading import load, parse
 from shared.playbook.model import Criticality
-from shared.playbook.source import NODES_MAX, TEXT_BYTES_MAX
+from shared.playbook.source import TEXT_BYTES_MAX
 
 GOOD = b"""\
 agent: desk
@@ -77,7 +78,7 @@ def test_nested_aliases_cannot_exhaust_memory() -> None:
     lines = [b"a0: &a0 [x, x]"] + [
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]".encode() for n in range(1, depth)
     ]
-    assert width**depth > NODES_MAX
+    assert width**depth > PARTS_MAX
     assert complaints(b"\n".join(lines))[0][1] == "too_large"
 
 
