@@ -22,7 +22,7 @@ reads() { local who=$1; shift; for topic in "$@"; do allow "$who" Read topic "$t
 writes() { local who=$1; shift; for topic in "$@"; do allow "$who" Write topic "$topic"; done; }
 
 # The ledger: one transactional id for each task, `conversations.0` and so on.
-reads conversations conversation.events turns.finished conversations.state playbooks
+reads conversations conversation.events conversation.decisions turns.finished turns.verified conversations.state playbooks
 writes conversations turns.opened conversation.responses turns.closed claims.judged conversations.state dead.letters
 allow conversations Read group conversations
 allow conversations Write transactional-id conversations. --resource-pattern-type prefixed
@@ -36,8 +36,9 @@ reads reasoner turns.matched turns.opened playbooks
 writes reasoner turns.drafted turns.finished dead.letters
 allow reasoner Read group reasoner
 
+# What the verifier writes here is what the ledger lets leave: nobody else may.
 reads verifier turns.drafted turns.opened playbooks
-writes verifier turns.finished dead.letters
+writes verifier turns.verified dead.letters
 allow verifier Read group verifier
 
 # The observer keeps its tables' changelogs itself: nothing else rests on them.
@@ -54,24 +55,34 @@ writes platform conversation.events
 reads platform conversation.responses turns.closed
 allow platform Read group platform --resource-pattern-type prefixed
 
-# A tenant that HOLDFAST_KAFKA_TENANT_TOPICS names (as the services are given it) publishes as `platform-NAME`, on a topic that
-# nobody else may write. Replies come on topics that all tenants share: let a client of yours read them and pass each on.
+# People who decide on what a tool may do: a desk of yours, or `holdfast approve` run as this principal. What relays customers'
+# messages is another client, and cannot allow anything.
+writes approver conversation.decisions
+reads approver conversation.responses conversation.decisions conversation.events
+allow approver Read group approver --resource-pattern-type prefixed
+
+# A tenant that HOLDFAST_KAFKA_TENANT_TOPICS names (as the services are given it) publishes as `platform-NAME`, and decides as
+# `approver-NAME`, on topics that nobody else but the operator may write. Replies come on topics that all tenants share: let a client of yours read them and pass each on.
 IFS=', ' read -r -a tenants <<<"${HOLDFAST_KAFKA_TENANT_TOPICS:-}"
 for tenant in "${tenants[@]}"; do
     writes "platform-$tenant" "tenant.$tenant.conversation.events"
-    reads conversations "tenant.$tenant.conversation.events"
-    reads operator "tenant.$tenant.conversation.events"
-    writes operator "tenant.$tenant.conversation.events"
+    writes "approver-$tenant" "tenant.$tenant.conversation.decisions"
+    for who in reads writes; do
+        "$who" operator "tenant.$tenant.conversation.events" "tenant.$tenant.conversation.decisions"
+    done
+    reads conversations "tenant.$tenant.conversation.events" "tenant.$tenant.conversation.decisions"
     allow keda Describe topic "tenant.$tenant.conversation.events"
 done
 
-# People: topics, playbooks, speaking to it as a customer would (`say`, `feed`), erasing, and driving dead letters again to
-# whatever a stage reads, with a receipt, in one transaction.
+# People: topics, playbooks, speaking to it as a customer would (`say`, `feed`), deciding, erasing, and driving dead letters again
+# to whatever a stage reads but turns.verified, with a receipt, in one transaction.
 if [[ -n $ns ]]; then every=("" --resource-pattern-type prefixed); else every=("*"); fi
 for operation in Create Describe DescribeConfigs; do allow operator "$operation" topic "${every[@]}"; done
-reads operator conversation.events turns.opened turns.matched turns.drafted turns.finished conversation.responses \
-    turns.closed claims.judged conversations.state observer-conversations-changelog playbooks dead.letters
-writes operator conversation.events turns.opened turns.matched turns.drafted turns.finished dead.letters playbooks
+reads operator conversation.events conversation.decisions turns.opened turns.matched turns.drafted turns.finished \
+    turns.verified conversation.responses turns.closed claims.judged conversations.state observer-conversations-changelog \
+    playbooks dead.letters
+writes operator conversation.events conversation.decisions turns.opened turns.matched turns.drafted turns.finished \
+    dead.letters playbooks
 allow operator Write transactional-id operator.redrive
 allow operator Describe transactional-id operator.redrive
 

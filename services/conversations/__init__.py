@@ -1,8 +1,9 @@
 """
 The conversations service: the only writer of a conversation's truth.
 
-* consumes `conversation.events` (what the chat platform publishes) and `turns.finished` (what the stages made of a
-  turn), and follows `playbooks`;
+* consumes `conversation.events` (what the chat platform publishes), `conversation.decisions` (what people decide),
+  `turns.verified` (the verifier's word on a reply) and `turns.finished` (how a turn ended before it), and follows
+  `playbooks`;
 * emits `turns.opened`, `conversation.responses`, `turns.closed`, `claims.judged`, and its state to
   `conversations.state`;
 * key: `{tenant}:{conversation}`; all that follows from one record is one transaction with its offset;

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 from services.conversations.domain.admission import TurnBudget
 from services.conversations.domain.bounds import Bounds
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSettings
 from services.conversations.stage import ConversationLedger
-from shared.events.topics import CONVERSATIONS_STATE, TURNS_FINISHED
+from shared.events.topics import CONVERSATIONS_STATE
 from shared.playbook.following import WithPlaybooks
 from shared.playbook.topic import PlaybookFollower
 from shared.stage.kafka import KafkaBroker
@@ -30,13 +31,15 @@ async def build(settings: ConversationsSettings, process: Process) -> AsyncItera
         ConversationsMetrics(process.registry),
         partitions=section.partitions,
         tenants_apart=settings.kafka.tenants_apart,
+        verified_from_finished=section.verified_from_finished,
+        approvals_from_events=section.approvals_from_events,
         admission=TurnBudget.of(section.model_dump(), lambda: max(1, stage.owned) / section.partitions),
     )
     stage = LedgerStage(
         process.service,
         KafkaBroker(settings.kafka),
         ledger,
-        inputs=[*settings.kafka.events_topics, TURNS_FINISHED],
+        inputs=[*settings.kafka.received_topics, *RESULT_TOPICS],
         changelog=CONVERSATIONS_STATE,
         settings=settings.stage,
         metrics=LedgerMetrics(process.registry, process.service),

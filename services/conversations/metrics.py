@@ -45,7 +45,8 @@ class ConversationsMetrics:
         )
         # `duplicate`, `stale_result`: repetitions after a crash, harmless. `sequence_gap`, `out_of_order`: the
         # platform loses or reorders. `unverified_result`, `record_trimmed`: a stage breaks its contract; look at
-        # turns.closed.
+        # turns.closed. `former_topic`: a verifier or an approver of an older release still writes where it did; the
+        # settings that believe it there may be taken away once this stands still.
         self.notes = ByLabel(
             Counter("holdfast_conversation_notes", "Remarkable events, by kind.", ("note",), registry=registry)
         )

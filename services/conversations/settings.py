@@ -62,6 +62,17 @@ class ConversationsSection(Section):
         "own hash (murmur2) is refused as `misrouted`. 0 takes any consistent partitioner, as librdkafka's CRC32",
     )
 
+    verified_from_finished: bool = Field(
+        default=False,
+        description="believe verified replies on `turns.finished` too, where verifiers of an older release write them; "
+        "only while one of those runs (docs/operations.md, Upgrade)",
+    )
+    approvals_from_events: bool = Field(
+        default=False,
+        description="take `approval.given` on `conversation.events` too, where approvers of an older release write it; "
+        "only until all of them write on `conversation.decisions`",
+    )
+
     @model_validator(mode="after")
     def _budget_is_shared(self) -> Self:
         if self.tenant_turns_per_minute and not self.partitions:

@@ -11,22 +11,32 @@ from aiokafka.partitioner import murmur2
 
 from services.conversations.domain.admission import Admission, Unlimited
 from services.conversations.domain.bounds import Bounds
-from services.conversations.domain.effects import Closed
+from services.conversations.domain.effects import Closed, Note
 from services.conversations.domain.events import apply_event, apply_time
 from services.conversations.domain.records import emissions
+from services.conversations.domain.speakers import RESULT_TOPICS, check_speaker, is_verifiers_word
 from services.conversations.domain.state import ConversationState, decode, encode
 from services.conversations.domain.step import Step
 from services.conversations.metrics import ConversationsMetrics
 from shared.errors import Invalid
 from shared.events import codec
-from shared.events.envelope import Address
-from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED, tenant_named_by
+from shared.events.base import Body
+from shared.events.envelope import Address, Envelope
+from shared.events.topics import (
+    CONVERSATION_DECISIONS,
+    CONVERSATION_EVENTS,
+    RECEIVED_FROM_TENANTS,
+    TOPICS,
+    TURNS_FINISHED,
+    shared_topic,
+    tenant_named_by,
+)
+from shared.events.turns import TurnFinished
 from shared.playbook.directory import Directory
 from shared.stage.base import Output, Record, Transition
 from shared.telemetry.trace import hop
 
-_TYPES = {False: TOPICS[CONVERSATION_EVENTS].types, True: TOPICS[TURNS_FINISHED].types}
-"""By whether the stages wrote the record, or a platform."""
+_INPUTS = (*RECEIVED_FROM_TENANTS, *RESULT_TOPICS)
 
 
 class ConversationLedger:
@@ -35,8 +45,9 @@ class ConversationLedger:
 
     *partitions* is the number of partitions of the topics, by which a record that was sent to the wrong one is found
     out; 0 does not look. Only a conversation that this task does not know yet is looked at: one that it knows is at
-    home here. *admission* says when a tenant's turns may open. Events of *tenants_apart* come on topics of their own,
-    and nothing else does.
+    home here. *admission* says when a tenant's turns may open. What is about *tenants_apart* comes on topics of their
+    own, and nothing else does. *verified_from_finished* and *approvals_from_events* believe an older verifier, or
+    approver, where it writes.
     """
 
     def __init__(
@@ -48,6 +59,8 @@ class ConversationLedger:
         partitions: int = 0,
         admission: Admission | None = None,
         tenants_apart: Collection[str] = (),
+        verified_from_finished: bool = False,
+        approvals_from_events: bool = False,
     ) -> None:
         self._playbooks = playbooks
         self._bounds = bounds
@@ -55,6 +68,10 @@ class ConversationLedger:
         self._partitions = partitions
         self._admission = admission or Unlimited()
         self._tenants_apart = frozenset(tenants_apart)
+        self._verified_from_finished = verified_from_finished
+        self._types: dict[str, dict[str, type[Body]]] = {name: TOPICS[name].types for name in _INPUTS}
+        if approvals_from_events:
+            self._types[CONVERSATION_EVENTS] = TOPICS[CONVERSATION_EVENTS].types | TOPICS[CONVERSATION_DECISIONS].types
 
     def decode(self, data: bytes) -> ConversationState:
         """
@@ -76,18 +93,22 @@ class ConversationLedger:
 
         Raises:
             Invalid: the record cannot be read (shared/events/codec.py names the reasons), is `misrouted` or of another
-                tenant than may write there (`tenant_mismatch`), its id was seen with another body (`id_conflict`), or
-                it exceeds a bound.
+                tenant than may write there (`tenant_mismatch`), says what the writers of its topic do not decide
+                (`wrong_topic`), its id was seen with another body (`id_conflict`), or it exceeds a bound.
 
         """
-        stages = record.topic == TURNS_FINISHED
-        event = codec.decode(_TYPES[stages], record.key, record.headers, record.value)
+        topic = shared_topic(record.topic)
+        event = codec.decode(self._types[topic], record.key, record.headers, record.value)
+        former = self._check_speaker(topic, event)
+        stages = topic in RESULT_TOPICS
         address = Address.from_key(record.key)
         if self._tenants_apart and not stages:
             self._check_tenant(address.tenant, record.topic)
         if state is None:
             self._check_home(record)
         step = self._step(address, state or ConversationState(), now_ms)
+        if former:
+            step.notes.append(Note.FORMER_TOPIC)
         step.cause = event.id
         step.traceparent = hop(event.traceparent, f"{event.source}\x1f{event.id}")
         if not apply_event(step, event):
@@ -123,6 +144,13 @@ class ConversationLedger:
                 self._metrics.outcomes[effect.outcome].inc()
                 if effect.reply is not None:
                     self._metrics.latency.observe(max(0, effect.closed_ms - effect.turn.accepted_ms) / 1000)
+
+    def _check_speaker(self, topic: str, event: Envelope[Body]) -> bool:
+        """Whether *event* is believed here only because an older release wrote it."""
+        if isinstance(event.data, TurnFinished):
+            check_speaker(topic, event.data, verified_from_finished=self._verified_from_finished)
+            return topic == TURNS_FINISHED and is_verifiers_word(event.data)
+        return event.type not in TOPICS[topic].types
 
     def _check_tenant(self, tenant: str, topic: str) -> None:
         """A tenant with a topic of its own is believed there alone: the broker knows who may write there."""

@@ -12,8 +12,9 @@ from services.verifier.domain.questioning import Query
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.settings import VerifierSection
 from shared.events.envelope import Envelope
-from shared.events.topics import TURNS_FINISHED
-from shared.events.turns import FinishResult, Mark, Spent, Turn, TurnDrafted, TurnFinished, Verification
+from shared.events.topics import TURNS_VERIFIED
+from shared.events.turns import FinishResult, Mark, Spent, Turn, TurnDrafted, Verification
+from shared.events.verified import TurnVerified
 from shared.llm.base import LanguageModel, Usage
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.structured import ask
@@ -45,7 +46,7 @@ class Verifying:
     """
     Verifies a drafted reply and ends the turn.
 
-    *clock* tells unix seconds. Emits `turn.finished`: `verified` with the reply; or `failed` (`hand_off`, as the
+    *clock* tells unix seconds. Emits `turn.verified`: `verified` with the reply; or `failed` (`hand_off`, as the
     playbook says) with a fallback when the reply does not pass, or when the model gives no usable answer: nothing
     unchecked leaves. Where an experiment only flags, failed claims are recorded and the draft leaves as it is,
     unless the gate rejects the reply as a whole.
@@ -90,7 +91,7 @@ class Verifying:
             failure = f"verify_{error.kind}"
         except ModelRefused as error:
             failure = f"model_{error.kind}"
-        return [(TURNS_FINISHED, "turn.finished", self._finished(case, procedure, account.spent, failure, received))]
+        return [(TURNS_VERIFIED, "turn.verified", self._finished(case, procedure, account.spent, failure, received))]
 
     async def _drive(self, procedure: Procedure, account: _Account, turn: Turn) -> None:
         deadline = asyncio.get_running_loop().time() + self._remaining_seconds(turn)
@@ -129,14 +130,14 @@ class Verifying:
         begun, ends = turn.opened_at.timestamp(), turn.deadline.timestamp()
         return begun + (ends - begun) * self._settings.model_share - self._clock()
 
-    def _finished(self, case: Case, procedure: Procedure, spent: Spent, failure: str, received: float) -> TurnFinished:
+    def _finished(self, case: Case, procedure: Procedure, spent: Spent, failure: str, received: float) -> TurnVerified:
         verification = procedure.verification(spent)
         leaves = not failure and procedure.leaves
         self._count(procedure, verification, failure)
         drafted = case.drafted
         mark = Mark(stage=STAGE, received_ms=int(received * 1_000), finished_ms=int(self._clock() * 1_000))
         reason = failure or procedure.rejection or CLAIMS_FAILED
-        return TurnFinished(
+        return TurnVerified(
             turn=drafted.opened.turn,
             stage=STAGE,
             matching=drafted.matching,

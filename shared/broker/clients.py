@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, field_validator
 from shared.broker.lost_connections import notice_lost_connections
 from shared.errors import Invalid
 from shared.events.envelope import Address
-from shared.events.topics import CONVERSATION_EVENTS, tenant_topic
+from shared.events.topics import RECEIVED_FROM_TENANTS, tenant_topic
 from shared.settings import Section
 
 notice_lost_connections()
@@ -52,8 +52,9 @@ class KafkaSettings(Section):
     ssl_keyfile: str = Field("", description="its private key, PEM")
     tenant_topics: str = Field(
         "",
-        description="tenants, by commas, whose events come on topics of their own, `tenant.NAME.conversation.events`; "
-        "from them alone, and from nobody else there. The same in every process",
+        description="tenants, by commas, whose events and decisions come on topics of their own, "
+        "`tenant.NAME.conversation.events` and `.decisions`; from them alone, and from nobody else there. The same in "
+        "every process",
     )
     group_instance_id: str = Field(
         "", description="static membership: a stable name of this process within its group; empty is dynamic"
@@ -87,13 +88,19 @@ class KafkaSettings(Section):
         return _listed(self.tenant_topics)
 
     @property
-    def events_topics(self) -> tuple[str, ...]:
-        """Every topic that platforms publish on, without the namespace; the shared one first."""
-        return (CONVERSATION_EVENTS, *[tenant_topic(tenant) for tenant in self.tenants_apart])
+    def received_topics(self) -> tuple[str, ...]:
+        """Every topic that platforms and approvers publish on, without the namespace; the shared ones first."""
+        return tuple(name for shared in RECEIVED_FROM_TENANTS for name in self.topics_of(shared))
 
-    def events_topic(self, tenant: str) -> str:
-        """The topic that events of *tenant* come on, without the namespace."""
-        return tenant_topic(tenant) if tenant in self.tenants_apart else CONVERSATION_EVENTS
+    def topics_of(self, topic: str) -> tuple[str, ...]:
+        """*topic*, and what tenants have of their own instead of it, without the namespace."""
+        apart = self.tenants_apart if topic in RECEIVED_FROM_TENANTS else ()
+        return (topic, *[tenant_topic(tenant, topic) for tenant in apart])
+
+    def topic_for(self, tenant: str, topic: str) -> str:
+        """Where the records of *topic* about *tenant* are, without the namespace."""
+        apart = topic in RECEIVED_FROM_TENANTS and tenant in self.tenants_apart
+        return tenant_topic(tenant, topic) if apart else topic
 
 
 def consumer(settings: KafkaSettings, *, group: str | None, **overrides: Any) -> AIOKafkaConsumer:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, admin
 from shared.errors import Fatal, Retryable
-from shared.events.topics import CONVERSATION_EVENTS, DAY_MS, DEAD_LETTERS, TOPICS, Topic, tenant_topic
+from shared.events.topics import DAY_MS, DEAD_LETTERS, RECEIVED_FROM_TENANTS, TOPICS, Topic, tenant_topic
 from shared.settings import Section
 
 REPLICAS_WANTED = 3
@@ -80,7 +80,7 @@ def declared(
 ) -> tuple[TopicState, ...]:
     """
     Every topic of the one table, as it should exist on a cluster of so many *brokers*; *tenants* have topics of their
-    own beside the one for events.
+    own beside those that platforms and approvers share.
     """
     factor = settings.replication_factor or min(REPLICAS_WANTED, brokers)
     return tuple(
@@ -90,12 +90,12 @@ def declared(
             factor,
             _config(topic, factor),
         )
-        for topic in (*TOPICS.values(), *[_of_tenant(tenant) for tenant in tenants])
+        for topic in (*TOPICS.values(), *[own for tenant in tenants for own in _of_tenant(tenant)])
     )
 
 
-def _of_tenant(tenant: str) -> Topic:
-    return replace(TOPICS[CONVERSATION_EVENTS], name=tenant_topic(tenant))
+def _of_tenant(tenant: str) -> list[Topic]:
+    return [replace(TOPICS[name], name=tenant_topic(tenant, name)) for name in RECEIVED_FROM_TENANTS]
 
 
 def plan(wanted: Iterable[TopicState], found: Mapping[str, TopicState]) -> Plan:
@@ -171,7 +171,7 @@ async def create_topics(kafka: KafkaSettings, settings: TopicsSettings) -> Plan:
 
 
 def _names(kafka: KafkaSettings) -> set[str]:
-    return {f"{kafka.namespace}{name}" for name in (*TOPICS, *kafka.events_topics)}
+    return {f"{kafka.namespace}{name}" for name in (*TOPICS, *kafka.received_topics)}
 
 
 def _config(topic: Topic, factor: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from shared.events.examples import example
 from shared.events.schema import MAJOR_VERSION, writer_schema
 from shared.events.topics import (
     CLAIMS_JUDGED,
+    CONVERSATION_DECISIONS,
     CONVERSATION_EVENTS,
     CONVERSATION_RESPONSES,
     CONVERSATIONS_STATE,
@@ -26,7 +27,7 @@ from shared.events.topics import (
 ASYNCAPI_VERSION: Final = "3.0.0"
 KAFKA_BINDING_VERSION: Final = "0.5.0"
 
-RECEIVED: Final = frozenset({CONVERSATION_EVENTS, PLAYBOOKS})
+RECEIVED: Final = frozenset({CONVERSATION_EVENTS, CONVERSATION_DECISIONS, PLAYBOOKS})
 """What others publish and Holdfast reads."""
 SENT: Final = frozenset({CONVERSATION_RESPONSES, TURNS_CLOSED, CLAIMS_JUDGED, DEAD_LETTERS})
 """What Holdfast publishes for others."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from shared.errors import Invalid
 from shared.events.base import Body
 from shared.events.envelope import Address, Envelope
+from shared.events.topics import TOPICS
 
 B = TypeVar("B", bound=Body)
 Headers = tuple[tuple[str, bytes], ...]
@@ -86,9 +87,9 @@ def decode(
     the JSON type that the schema names ("3" is no number, "yes" no boolean).
 
     Raises:
-        Invalid: `null_value`, `bad_headers`, `missing_attribute`, `unknown_type`, `bad_encoding`, `bad_json`,
-            `bad_body`, `bad_key`, or `key_mismatch` (the key, the source's tenant and the subject name different
-            conversations).
+        Invalid: `null_value`, `bad_headers`, `missing_attribute`, `unknown_type`, `wrong_topic`, `bad_encoding`,
+            `bad_json`, `bad_body`, `bad_key`, or `key_mismatch` (the key, the source's tenant and the subject name
+            different conversations).
 
     """
     if value is None:
@@ -172,8 +173,15 @@ def _model(types: Mapping[str, type[B]], attributes: Mapping[str, str]) -> type[
         raise Invalid("bad_headers", f"ce_specversion is {attributes['ce_specversion']!r}; this reader knows 1.0")
     name = _required(attributes, "ce_type")
     if name not in types:
-        raise Invalid("unknown_type", f"ce_type is {name!r}; this topic takes {', '.join(sorted(types))}")
+        raise _misplaced(name, f"this topic takes {', '.join(sorted(types))}")
     return types[name]
+
+
+def _misplaced(name: str, taken: str) -> Invalid:
+    """What is wrong with a type that its topic does not take."""
+    if homes := [topic.name for topic in TOPICS.values() if name in topic.types]:
+        return Invalid("wrong_topic", f"ce_type is {name!r}, which is taken on {', '.join(homes)} alone; {taken}")
+    return Invalid("unknown_type", f"ce_type is {name!r}; {taken}")
 
 
 def _required(attributes: Mapping[str, str], name: str) -> str:

@@ -1,5 +1,6 @@
 """
-`conversation.events`: what a chat platform publishes, and `conversation.responses`: what the customer sees.
+`conversation.events`: what a chat platform publishes; `conversation.decisions`: what people decide;
+`conversation.responses`: what the customer sees.
 """
 
 from enum import StrEnum

@@ -12,6 +12,7 @@ from shared.events import claims, conversation, turns
 from shared.events.base import Body
 from shared.events.codec import source_of
 from shared.events.envelope import Envelope, derived_id
+from shared.events.verified import TurnVerified
 
 _TENANT: Final = "acme"
 _CONVERSATION: Final = "chat-2041"
@@ -126,6 +127,15 @@ _BODIES: Final[dict[str, Body]] = {
     "turn.matched": turns.TurnMatched(opened=_OPENED, matching=_MATCHING, marks=_MARKS[:1]),
     "turn.drafted": turns.TurnDrafted(opened=_OPENED, matching=_MATCHING, draft=_DRAFT, marks=_MARKS[:2]),
     "turn.finished": turns.TurnFinished(
+        turn=_TURN,
+        stage="reasoner",
+        result=turns.FinishResult.SILENT,
+        reason="nothing_to_say",
+        matching=_MATCHING,
+        draft=_DRAFT,
+        marks=_MARKS[:2],
+    ),
+    "turn.verified": TurnVerified(
         turn=_TURN,
         stage="verifier",
         result=turns.FinishResult.VERIFIED,

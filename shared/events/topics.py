@@ -10,15 +10,18 @@ from typing import Literal
 
 from shared.events import claims, conversation, turns
 from shared.events.base import Body
+from shared.events.verified import TurnVerified
 
 DAY_MS = 86_400_000
 
 CONVERSATION_EVENTS = "conversation.events"
+CONVERSATION_DECISIONS = "conversation.decisions"
 CONVERSATION_RESPONSES = "conversation.responses"
 TURNS_OPENED = "turns.opened"
 TURNS_MATCHED = "turns.matched"
 TURNS_DRAFTED = "turns.drafted"
 TURNS_FINISHED = "turns.finished"
+TURNS_VERIFIED = "turns.verified"
 TURNS_CLOSED = "turns.closed"
 CLAIMS_JUDGED = "claims.judged"
 CONVERSATIONS_STATE = "conversations.state"
@@ -27,23 +30,33 @@ DEAD_LETTERS = "dead.letters"
 OBSERVER_CONVERSATIONS = "observer-conversations-changelog"
 """The changelog of the observer's table of conversations, which Faust names and the observer alone writes."""
 
+RECEIVED_FROM_TENANTS = (CONVERSATION_EVENTS, CONVERSATION_DECISIONS)
+"""What platforms and approvers write; each exists once more for every tenant that has topics of its own."""
 
-_TENANT_PREFIX, _TENANT_SUFFIX = "tenant.", f".{CONVERSATION_EVENTS}"
+_TENANT_PREFIX = "tenant."
 
 
-def tenant_topic(tenant: str) -> str:
+def tenant_topic(tenant: str, topic: str = CONVERSATION_EVENTS) -> str:
     """
-    Where the events of *tenant* come where it has a topic of its own: a broker's rules can keep others from writing
-    there, as they cannot from naming the tenant in a key of `conversation.events`.
+    Where the records of *topic* come that are about *tenant*, where it has topics of its own: a broker's rules can keep
+    others from writing there, as they cannot from naming the tenant in a key of the shared topic.
     """
-    return f"{_TENANT_PREFIX}{tenant}{_TENANT_SUFFIX}"
+    return f"{_TENANT_PREFIX}{tenant}.{topic}"
 
 
 def tenant_named_by(topic: str) -> str:
     """Whose topic *topic* is; empty for one that tenants share."""
-    if topic.startswith(_TENANT_PREFIX) and topic.endswith(_TENANT_SUFFIX):
-        return topic[len(_TENANT_PREFIX) : -len(_TENANT_SUFFIX)]
-    return ""
+    shared = shared_topic(topic)
+    return topic[len(_TENANT_PREFIX) : -len(shared) - 1] if shared != topic else ""
+
+
+def shared_topic(topic: str) -> str:
+    """The topic that *topic* is a tenant's own of, by which its types are found; *topic* itself for one they share."""
+    if topic.startswith(_TENANT_PREFIX):
+        for name in RECEIVED_FROM_TENANTS:
+            if topic.endswith(f".{name}") and len(topic) > len(_TENANT_PREFIX) + len(name) + 1:
+                return name
+    return topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +82,16 @@ TOPICS: dict[str, Topic] = {
                 "message.posted": conversation.MessagePosted,
                 "conversation.mode_changed": conversation.ModeChanged,
                 "variable.set": conversation.VariableSet,
-                "approval.given": conversation.ApprovalGiven,
                 "conversation.closed": conversation.ConversationClosed,
                 "conversation.erased": conversation.ConversationErased,
             },
         ),
+        Topic(CONVERSATION_DECISIONS, {"approval.given": conversation.ApprovalGiven}),
         Topic(TURNS_OPENED, {"turn.opened": turns.TurnOpened}, retention_ms=DAY_MS),
         Topic(TURNS_MATCHED, {"turn.matched": turns.TurnMatched}, retention_ms=DAY_MS),
         Topic(TURNS_DRAFTED, {"turn.drafted": turns.TurnDrafted}, retention_ms=DAY_MS),
         Topic(TURNS_FINISHED, {"turn.finished": turns.TurnFinished}, retention_ms=DAY_MS),
+        Topic(TURNS_VERIFIED, {"turn.verified": TurnVerified}, retention_ms=DAY_MS),
         Topic(
             CONVERSATION_RESPONSES,
             {

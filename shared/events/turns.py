@@ -304,11 +304,12 @@ class FinishResult(OpenEnum):
 
 class TurnFinished(Body):
     """
-    `turn.finished`: the stages are done with a turn, well or badly. The first one for the open turn's leg counts; it
-    closes the turn, or, where it is `paused`, its leg.
+    `turn.finished`: a stage before the verifier is done with a turn: nothing is to be said, something failed, or calls
+    are needed. The first result for the open turn's leg counts; it closes the turn, or, where it is `paused`, its leg.
 
-    `text` is the verified reply; `fallback` names the playbook's text to send instead (`failed`, `hand_off`); `reason`
-    is a bounded word. A pause asks the ledger's leave for `calls`, reserves grants (`claims`), or hands in `results`.
+    `text` is the verified reply (of `turn.verified`); `fallback` names the playbook's text to send instead (`failed`,
+    `hand_off`); `reason` is a bounded word. A pause asks the ledger's leave for `calls`, reserves grants (`claims`), or
+    hands in `results`.
     """
 
     turn: Turn

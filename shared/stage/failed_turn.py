@@ -12,6 +12,7 @@ from shared.errors import Invalid
 from shared.events.base import Body
 from shared.events.codec import decode
 from shared.events.envelope import Address, Envelope
+from shared.events.topics import TURNS_FINISHED, TURNS_VERIFIED
 from shared.events.turns import FinishResult, Turn, TurnFinished
 from shared.playbook.directory import Directory
 from shared.stage.base import Record
@@ -64,6 +65,14 @@ def check_key(turn: Turn, key: bytes | None) -> bytes:
     if own != key:
         raise Invalid("key_mismatch", "the turn is of another conversation than the record's key")
     return own
+
+
+ENDS: Final[Mapping[str, tuple[str, str]]] = {
+    "turn.opened": (TURNS_FINISHED, "turn.finished"),
+    "turn.matched": (TURNS_FINISHED, "turn.finished"),
+    "turn.drafted": (TURNS_VERIFIED, "turn.verified"),
+}
+"""By the type that a stage reads, the topic and type by which it ends a turn: the verifier has its own."""
 
 
 def failed_turn(turn: Turn, stage: str, reason: str, *, hands_off: bool) -> TurnFinished:

@@ -34,11 +34,11 @@ from shared.errors import Invalid
 from shared.events.base import Body
 from shared.events.codec import decode, encode, source_of
 from shared.events.envelope import Address, Envelope, derived_id
-from shared.events.topics import TOPICS, TURNS_FINISHED, TURNS_OPENED
+from shared.events.topics import TOPICS, TURNS_OPENED
 from shared.events.turns import Turn, TurnDrafted, TurnMatched, TurnOpened
 from shared.playbook.directory import Directory
 from shared.stage.base import Output, Record
-from shared.stage.failed_turn import OPENED_HEADS, check_key, failed_turn, hands_off, head_of
+from shared.stage.failed_turn import ENDS, OPENED_HEADS, check_key, failed_turn, hands_off, head_of
 from shared.stage.hops import hop_of, wrote
 from shared.stage.leads import Leads, assume
 from shared.stage.metrics import StageMetrics
@@ -182,7 +182,8 @@ class TurnStage(Generic[In]):
             people = hands_off(self._directory, turn)
         body = failed_turn(turn, self._stage, reason, hands_off=people)
         self._unacknowledged.put((record.topic, record.partition, record.offset), (turn.id, turn.leg))
-        return [self._output(event, turn, TURNS_FINISHED, "turn.finished", body)]
+        topic, ce_type = ENDS[event.type]
+        return [self._output(event, turn, topic, ce_type, body)]
 
     def acknowledged(self, record: Record) -> None:
         """Remember the turn's leg as handled."""

@@ -89,8 +89,22 @@ def test_only_the_ledger_writes_what_leaves(acls):
         assert written == (leaving if principal == "conversations" else set()), principal
 
 
+def writers(acls, topic):
+    return {who for who in acls if topic in names(acls, who, "topic", "Write")}
+
+
 def test_only_people_publish_playbooks(acls):
-    assert [who for who in acls if PLAYBOOKS in names(acls, who, "topic", "Write")] == ["operator"]
+    assert writers(acls, PLAYBOOKS) == {"operator"}
+
+
+def test_only_people_decide_and_what_relays_messages_does_not(acls):
+    assert writers(acls, topics.CONVERSATION_DECISIONS) == {"approver", "operator"}
+    assert names(acls, "approver", "topic", "Write") == {topics.CONVERSATION_DECISIONS}
+
+
+def test_only_the_verifier_says_that_a_text_is_verified(acls):
+    assert writers(acls, topics.TURNS_VERIFIED) == {"verifier"}
+    assert names(acls, "verifier", "topic", "Write") == {topics.TURNS_VERIFIED, DEAD_LETTERS}
 
 
 @pytest.mark.parametrize("service", [*STAGES, GROUP])
@@ -127,12 +141,16 @@ def test_a_namespace_stands_before_every_name():
         assert all(name.startswith("blue.") for _, _, name, _ in grants), who
 
 
-def test_a_tenant_with_a_topic_of_its_own_is_the_only_platform_that_writes_there():
+@pytest.mark.parametrize(
+    ("shared", "principal"),
+    [(topics.CONVERSATION_EVENTS, "platform-acme"), (topics.CONVERSATION_DECISIONS, "approver-acme")],
+)
+def test_a_tenant_with_topics_of_its_own_is_the_only_one_that_writes_there(shared, principal):
     grants = granted(HOLDFAST_KAFKA_TENANT_TOPICS="acme, globex")
-    topic = tenant_topic("acme")
-    writers = {who for who, held in grants.items() if ("Write", "topic", topic, "literal") in held}
-    assert writers == {"platform-acme", "operator"}
-    assert grants["platform-acme"] == {("Write", "topic", topic, "literal")}
+    topic = tenant_topic("acme", shared)
+
+    assert writers(grants, topic) == {principal, "operator"}
+    assert grants[principal] == {("Write", "topic", topic, "literal")}
     assert ("Read", "topic", topic, "literal") in grants["conversations"]
 
 

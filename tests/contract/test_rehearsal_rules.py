@@ -86,7 +86,7 @@ class Desk:
         self._verifying = Verifying(self.model, directory, VerifierSection(), VerifierMetrics(registry), clock)
 
     async def ask(self, number, text, active):
-        """What `turns.finished` says of a conversation's only message."""
+        """What the stages say in the end of a conversation's only message."""
         turn = Turn(
             id=f"turn-{number}",
             tenant="acme",

@@ -35,7 +35,7 @@ AFTERWARDS_SECONDS = 4.0
 
 
 class Approvers:
-    """Reads `approval.requested` as it is written, and answers on `conversation.events`."""
+    """Reads `approval.requested` as it is written, and answers on `conversation.decisions`."""
 
     def __init__(self, broker: SimulatedBroker, loop: asyncio.AbstractEventLoop, chance: Random) -> None:
         self.busy_until = 0.0
@@ -88,5 +88,5 @@ class Approvers:
                 data=body,
             )
         )
-        output = Output(topics.CONVERSATION_EVENTS, address.key, value, headers)
+        output = Output(topics.CONVERSATION_DECISIONS, address.key, value, headers)
         self._loop.call_later(seconds, self._broker.append, output, record.partition, context=self._context)

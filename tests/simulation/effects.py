@@ -118,7 +118,7 @@ class Effects:
 
     def appended(self, record: Record, process: str) -> None:
         """*record* is in the log, written by *process*."""
-        if record.topic == topics.CONVERSATION_EVENTS:
+        if record.topic in topics.RECEIVED_FROM_TENANTS:
             self._note_event(record)
         elif process == WORLD or record.value is None:
             return
@@ -135,7 +135,7 @@ class Effects:
         kind = _kind(record)
         if kind == b"conversation.erased" and record.key is not None:
             self._erased.add(record.key)
-        if kind == b"approval.given" and record.value is not None:
+        if kind == b"approval.given" and record.value is not None and _is_of_an_approver(record):
             body = from_json(record.value)
             if (approval := self.approvals.get(body["approval_id"])) is not None:
                 approval.decisions.append((body["granted"], self._clock()))
@@ -246,6 +246,11 @@ class Effects:
 
 def _seconds(instant: str) -> float:
     return datetime.fromisoformat(instant).timestamp()
+
+
+def _is_of_an_approver(record: Record) -> bool:
+    """Whether an approver decided it; a poisoned record is of nobody."""
+    return dict(record.headers).get("ce_id", b"").startswith(b"decision-")
 
 
 def _kind(record: Record) -> bytes:

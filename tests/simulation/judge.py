@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.operator.domain.audit import Auditor
 from shared.events import topics
 from shared.events.codec import decode
@@ -22,7 +23,7 @@ from tests.simulation.playbooks import AGENT, Press
 from tests.simulation.watcher import STAGE_INPUT, Violation, origin
 
 FORGED = "forged words"
-LEDGER_INPUTS = (topics.CONVERSATION_EVENTS, topics.TURNS_FINISHED)
+LEDGER_INPUTS = (*topics.RECEIVED_FROM_TENANTS, *RESULT_TOPICS)
 FOLLOWING_HAND_OFFS = frozenset({ClosedBy.MANUAL_MODE, ClosedBy.TOOL_OUTCOME_UNKNOWN})
 """Reasons of turns that end as they begin, because people have what became of a call, or are to look after it."""
 RETRIES_EXHAUSTED = b"retries_exhausted"
@@ -55,7 +56,7 @@ def judge(records: dict[str, Sequence[Record]], expected: Expected, press: Press
     found = _audit(records, events, expected)
     found += _outcomes(events[topics.TURNS_CLOSED], _followings(records[topics.TURNS_OPENED]), expected)
     found += _openings(records[topics.TURNS_OPENED], events[topics.TURNS_CLOSED])
-    found += _texts(sent, records[topics.TURNS_FINISHED], press)
+    found += _texts(sent, records[topics.TURNS_VERIFIED], press)
     found += _erasures(records, sent, expected)
     found += _letters(records[topics.DEAD_LETTERS], expected)
     if once:
@@ -214,7 +215,7 @@ def _letters(letters: Sequence[Record], expected: Expected) -> list[Violation]:
 def _repetitions(records: dict[str, Sequence[Record]]) -> list[Violation]:
     """Where nothing broke, no stage did a piece of work twice (I12)."""
     written: Counter[tuple[str, bytes]] = Counter()
-    for topic in (*STAGE_INPUT.values(), topics.TURNS_FINISHED):
+    for topic in (*STAGE_INPUT.values(), *RESULT_TOPICS):
         written.update((topic, dict(record.headers)["ce_id"]) for record in records[topic] if _source(record))
     return [
         Violation("I12", f"{name.decode()} was written {n} times on {t}") for (t, name), n in written.items() if n > 1

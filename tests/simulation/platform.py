@@ -3,6 +3,7 @@ The chat platform of the simulation: publishes events at least once, and now and
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -32,7 +33,9 @@ _EARLIER_SECONDS = 60.0
 _FLAWS = ("null", "bytes", "json", "attributes", "no key", "key", "partition")
 _POISONED = (
     topics.CONVERSATION_EVENTS,
+    topics.CONVERSATION_DECISIONS,
     topics.TURNS_FINISHED,
+    topics.TURNS_VERIFIED,
     topics.TURNS_OPENED,
     topics.TURNS_MATCHED,
     topics.TURNS_DRAFTED,
@@ -91,7 +94,7 @@ class Platform:
                 self.expected.refusable.add(place)
                 if address in self.expected.erased:
                     self._first_bodies_forgotten.add(address)
-            case "poison":
+            case "poison" | "forged":
                 self.expected.poison[place] = record
 
     def _envelope(self, event: Event, address: Address) -> Envelope[object]:
@@ -169,7 +172,10 @@ class Platform:
         )
 
     def _forged(self, event: Event, address: Address, partition: int) -> list[tuple[Output, int]]:
-        """A result that claims to be verified, for the turn opened last, with a text that nobody verified."""
+        """
+        A result that claims to be verified, for the turn opened last, with a text that nobody verified: written by what
+        may write on `turns.finished`, and right in every other way.
+        """
         opened = [
             record
             for record in self._broker.records(topics.TURNS_OPENED, partition)
@@ -178,13 +184,14 @@ class Platform:
         if not opened:
             return []
         turn = TurnOpened.model_validate_json(opened[-1].value or b"").turn
+        text = f"{FORGED} {canary(event.tenant)}"
         body = TurnFinished(
             turn=turn,
             stage="verifier",
             result=FinishResult.VERIFIED,
-            text=f"{FORGED} {canary(event.tenant)}",
-            text_sha256="0" * 64,
-            verification=Verification(passed=bool(event.number % 2), verified_by=Judge.CODE),
+            text=text,
+            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            verification=Verification(passed=True, verified_by=Judge.CODE),
         )
         headers, value = encode(
             Envelope(

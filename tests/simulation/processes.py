@@ -14,6 +14,7 @@ from aiokafka.partitioner import murmur2
 from prometheus_client import CollectorRegistry
 
 from services.conversations.domain.bounds import Bounds
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSection
 from services.conversations.stage import ConversationLedger
@@ -183,7 +184,7 @@ class Factory:
             "conversations",
             client,
             JournalledLedger(ledger, client.journals, playbooks.as_of, lambda key: home(key, count)),
-            inputs=[topics.CONVERSATION_EVENTS, topics.TURNS_FINISHED],
+            inputs=[*topics.RECEIVED_FROM_TENANTS, *RESULT_TOPICS],
             changelog=topics.CONVERSATIONS_STATE,
             settings=stage_settings(self.plan),
             metrics=kept["conversations"],

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from services.conversations.domain.speakers import RESULT_TOPICS
 from shared.errors import Invalid
 from shared.events import topics
 from shared.events.codec import Headers, decode
@@ -31,7 +32,7 @@ STAGE_INPUT = {
     "verifier": topics.TURNS_DRAFTED,
 }
 _INPUTS = frozenset(STAGE_INPUT.values())
-_WRITTEN_BY_STAGES = frozenset({topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED})
+_WRITTEN_BY_STAGES = frozenset({topics.TURNS_MATCHED, topics.TURNS_DRAFTED, *RESULT_TOPICS})
 TURN: ContextVar[Turn] = ContextVar("turn")
 """What the task that asks the model works on."""
 CALLS_MAX = 200

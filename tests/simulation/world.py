@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from services.conversations.domain.speakers import RESULT_TOPICS
 from shared.errors import HoldfastError
 from shared.events import topics
 from shared.events.envelope import Address
@@ -35,7 +36,7 @@ STOP_SECONDS = DRAIN_SECONDS + 15.0
 """For a process to end after SIGTERM (I12): drain, settle, last commit."""
 _TO_A_PROCESS = frozenset({"kill", "freeze", "drain", "expel"})
 GROUP_INPUTS = {
-    "conversations": (topics.CONVERSATION_EVENTS, topics.TURNS_FINISHED),
+    "conversations": (*topics.RECEIVED_FROM_TENANTS, *RESULT_TOPICS),
     **{stage: (topic, topics.TURNS_OPENED) for stage, topic in STAGE_INPUT.items()},
 }
 

@@ -92,3 +92,4 @@ class Note(StrEnum):
     RECORD_TRIMMED = "record_trimmed"
     HELD_BY_BUDGET = "held_by_budget"
     OVER_BUDGET = "over_budget"
+    FORMER_TOPIC = "former_topic"

@@ -171,7 +171,7 @@ async def _model_calls(stack: Stack) -> tuple[int, int]:
 
 
 async def _count_repeats(state: _Run) -> None:
-    names = [topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED]
+    names = [topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED, topics.TURNS_VERIFIED]
     async with TopicReader(state.stack.kafka, names) as reader:
         while True:
             for seen in await reader.read():

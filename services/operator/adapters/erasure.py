@@ -71,7 +71,7 @@ async def erase(
 
 async def _known_in(settings: KafkaSettings, address: Address) -> list[int]:
     """The partitions in which the conversation was found, and the one that Kafka's own partitioner gives it."""
-    events = settings.events_topic(address.tenant)
+    events = settings.topic_for(address.tenant, topics.CONVERSATION_EVENTS)
     known = (await found_topics(settings, events.__eq__)).get(events)
     if known is None:
         raise Fatal(f"there is no topic {events} on this broker; is HOLDFAST_KAFKA_NAMESPACE right?")

@@ -1,5 +1,6 @@
 """
-Publishing what a chat platform would: events on `conversation.events` or a tenant's own topic, as binary CloudEvents.
+Publishing what a chat platform or an approver would, on the topic that takes it or a tenant's own, as binary
+CloudEvents.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from shared.events.base import Body
 from shared.events.codec import Headers, encode, source_of
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
+from shared.events.topics import CONVERSATION_EVENTS, RECEIVED_FROM_TENANTS, TOPICS
+
+_TOPICS = {type_: name for name in RECEIVED_FROM_TENANTS for type_ in TOPICS[name].types}
 
 
 def posted(address: Address, agent: str, text: str, *, event_id: str = "") -> Envelope[Body]:
@@ -23,7 +27,7 @@ def posted(address: Address, agent: str, text: str, *, event_id: str = "") -> En
 
 
 def event(address: Address, type_: str, body: Body, *, event_id: str = "") -> Envelope[Body]:
-    """An event of the platform about a conversation, as of now."""
+    """An event of the platform, or of an approver, about a conversation, as of now."""
     return Envelope(
         id=event_id or str(uuid4()),
         source=source_of(address.tenant),
@@ -35,7 +39,7 @@ def event(address: Address, type_: str, body: Body, *, event_id: str = "") -> En
 
 
 class Publisher:
-    """An open producer of platform events."""
+    """An open producer of what platforms and approvers write."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -56,18 +60,27 @@ class Publisher:
 
         *partition* replaces the one that follows from the key, for a platform that partitions by a rule of its own.
         """
-        await self.publish_raw([(address.key, *encode(occurred)) for address, occurred in events], partition=partition)
+        await self._send(
+            [(_TOPICS[occurred.type], address.key, *encode(occurred)) for address, occurred in events], partition
+        )
 
     async def publish_raw(
         self, records: Sequence[tuple[bytes, Headers, bytes | None]], *, partition: int | None = None
     ) -> None:
-        """As `publish`, for records that are (key, headers, value) already, whatever they hold."""
+        """
+        As `publish`, for records that are (key, headers, value) already, whatever they hold, where platforms write.
+        """
+        await self._send([(CONVERSATION_EVENTS, *record) for record in records], partition)
+
+    async def _send(self, records: Sequence[tuple[str, bytes, Headers, bytes | None]], partition: int | None) -> None:
         futures = [
-            await self._producer.send(self._topic_of(key), value, key=key, headers=list(headers), partition=partition)
-            for key, headers, value in records
+            await self._producer.send(
+                self._named(topic, key), value, key=key, headers=list(headers), partition=partition
+            )
+            for topic, key, headers, value in records
         ]
         await asyncio.gather(*futures)
 
-    def _topic_of(self, key: bytes) -> str:
+    def _named(self, topic: str, key: bytes) -> str:
         tenant = key.partition(b":")[0].decode(errors="replace")
-        return self._settings.namespace + self._settings.events_topic(tenant)
+        return self._settings.namespace + self._settings.topic_for(tenant, topic)

@@ -14,7 +14,7 @@ from shared.errors import Fatal, Invalid
 from shared.events.base import Body
 from shared.events.codec import decode
 from shared.events.envelope import Address, Envelope
-from shared.events.topics import CONVERSATION_EVENTS, TOPICS
+from shared.events.topics import TOPICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ class TopicReader:
     """
     Reads *names* from the beginning, or from the present end, each partition in offset order.
 
-    With `conversation.events` the topics of tenants that have their own are read as well, and told of as if they were
-    it. What is no event is left out, as Holdfast itself sends it to `dead.letters`; `unreadable` counts it.
+    With `conversation.events` and `conversation.decisions` the topics of tenants that have their own are read as well,
+    and told of as if they were them. What is no event is left out, as Holdfast itself sends it to `dead.letters`;
+    `unreadable` counts it.
 
     Raises:
         Fatal: (on entering) a topic does not exist.
@@ -44,9 +45,7 @@ class TopicReader:
     def __init__(
         self, settings: KafkaSettings, names: Sequence[str], *, start: Literal["beginning", "end"] = "beginning"
     ) -> None:
-        self._names = {settings.namespace + name: name for name in names}
-        if CONVERSATION_EVENTS in names:
-            self._names |= {settings.namespace + name: CONVERSATION_EVENTS for name in settings.events_topics}
+        self._names = {settings.namespace + own: name for name in names for own in settings.topics_of(name)}
         self._start = start
         self._consumer = consumer(settings, group=None)
         self.unreadable = 0

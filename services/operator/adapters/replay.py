@@ -60,7 +60,12 @@ async def record(kafka: KafkaSettings, tenant: str, agent: str, *, since_ms: int
         return (body.turn.tenant, body.turn.agent) == (tenant, agent)
 
     opened = [one for one in await _bodies(kafka, topics.TURNS_OPENED, TurnOpened, since_ms) if wanted(one)]
-    finished = [one for one in await _bodies(kafka, topics.TURNS_FINISHED, TurnFinished, since_ms) if wanted(one)]
+    finished = [
+        one
+        for topic in (topics.TURNS_FINISHED, topics.TURNS_VERIFIED)
+        for one in await _bodies(kafka, topic, TurnFinished, since_ms)
+        if wanted(one)
+    ]
     closings = await _bodies(kafka, topics.TURNS_CLOSED, TurnClosed, since_ms)
     turns, left_out = recorded(opened, finished, {one.turn.id: one for one in closings if wanted(one)})
     found = Recording(turns[-turns_max:], left_out=left_out)
@@ -149,7 +154,7 @@ async def decide(
 
     async with (
         producer(stack.kafka) as writing,
-        TopicReader(stack.kafka, [topics.TURNS_FINISHED], start="end") as reader,
+        TopicReader(stack.kafka, [topics.TURNS_FINISHED, topics.TURNS_VERIFIED], start="end") as reader,
     ):
 
         async def one(turn: RecordedTurn, repeat: int) -> Decision:

@@ -14,10 +14,12 @@ from shared.events.envelope import Address
 
 TRACED: Sequence[str] = (
     topics.CONVERSATION_EVENTS,
+    topics.CONVERSATION_DECISIONS,
     topics.TURNS_OPENED,
     topics.TURNS_MATCHED,
     topics.TURNS_DRAFTED,
     topics.TURNS_FINISHED,
+    topics.TURNS_VERIFIED,
     topics.TURNS_CLOSED,
     topics.CONVERSATION_RESPONSES,
 )
@@ -47,7 +49,7 @@ async def _read(
 ) -> Trace:
     trace = Trace()
     for topic in TRACED:
-        name = settings.events_topic(address.tenant) if topic == topics.CONVERSATION_EVENTS else topic
+        name = settings.topic_for(address.tenant, topic)
         async for record in scan(
             settings, name, key=address.key, at_home=at_home, since_ms=since_ms, progress=progress
         ):

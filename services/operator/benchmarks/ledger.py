@@ -32,10 +32,10 @@ from shared.events.turns import (
     FinishResult,
     Segment,
     SegmentKind,
-    TurnFinished,
     TurnOpened,
     Verification,
 )
+from shared.events.verified import TurnVerified
 
 REPLY = "A domestic transfer arrives within 1 working day. An international transfer takes 3 to 5 working days."
 BATCH = 500
@@ -123,7 +123,7 @@ async def _finisher(kafka: KafkaSettings, opened: TopicReader) -> AsyncIterator[
                     if isinstance(seen.event.data, TurnOpened):
                         headers, value = encode(finished(seen.event.data, seen.event.id))
                         await writing.send(
-                            kafka.namespace + topics.TURNS_FINISHED,
+                            kafka.namespace + topics.TURNS_VERIFIED,
                             value,
                             key=seen.address.key,
                             headers=list(headers),
@@ -150,7 +150,7 @@ def finished(opened: TurnOpened, causation: str) -> Envelope[Body]:
         )
         for part in REPLY.split(". ")
     )
-    body = TurnFinished(
+    body = TurnVerified(
         turn=turn,
         stage="verifier",
         result=FinishResult.VERIFIED,
@@ -177,9 +177,9 @@ def finished(opened: TurnOpened, causation: str) -> Envelope[Body]:
         ),
     )
     return Envelope(
-        id=derived_id(turn.id, turn.leg, "turn.finished"),
+        id=derived_id(turn.id, turn.leg, "turn.verified"),
         source=source_of(turn.tenant, "verifier"),
-        type="turn.finished",
+        type="turn.verified",
         time=turn.opened_at,
         subject=turn.conversation,
         data=body,

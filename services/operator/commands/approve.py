@@ -20,7 +20,7 @@ from services.operator.domain.approvals import Approvals, Request
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
 from shared.events.conversation import ApprovalGiven
-from shared.events.topics import CONVERSATION_EVENTS, CONVERSATION_RESPONSES
+from shared.events.topics import CONVERSATION_DECISIONS, CONVERSATION_EVENTS, CONVERSATION_RESPONSES
 from shared.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Calls of tools that wait for a person: list, give, refuse.")
@@ -66,7 +66,7 @@ def _kafka() -> KafkaSettings:
 async def _waiting(kafka: KafkaSettings) -> Approvals:
     """The approvals that the topics tell of now."""
     approvals = Approvals()
-    async with TopicReader(kafka, [CONVERSATION_EVENTS, CONVERSATION_RESPONSES]) as reader:
+    async with TopicReader(kafka, [CONVERSATION_EVENTS, CONVERSATION_DECISIONS, CONVERSATION_RESPONSES]) as reader:
         while (read := await reader.read()) or await reader.behind():
             for seen in read:
                 approvals.take(seen.address, seen.event.data, seen.event.time)

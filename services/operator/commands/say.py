@@ -27,6 +27,7 @@ FOLLOWED = (
     topics.TURNS_MATCHED,
     topics.TURNS_DRAFTED,
     topics.TURNS_FINISHED,
+    topics.TURNS_VERIFIED,
     topics.CONVERSATION_RESPONSES,
     topics.TURNS_CLOSED,
 )

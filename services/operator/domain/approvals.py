@@ -20,7 +20,7 @@ class Request:
 
 @dataclass(slots=True)
 class Approvals:
-    """Takes the events of both topics, in any order between them; `waiting` may be asked at any time."""
+    """Takes the events of all their topics, in any order between them; `waiting` may be asked at any time."""
 
     _requests: dict[str, Request] = field(default_factory=dict)
     _decided: set[tuple[Address, str]] = field(default_factory=set)

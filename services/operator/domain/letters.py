@@ -15,13 +15,13 @@ from shared.errors import Invalid
 from shared.events.codec import Headers
 from shared.events.envelope import Address
 from shared.events.topics import (
-    CONVERSATION_EVENTS,
     DAY_MS,
+    RECEIVED_FROM_TENANTS,
     TURNS_DRAFTED,
     TURNS_FINISHED,
     TURNS_MATCHED,
     TURNS_OPENED,
-    tenant_named_by,
+    shared_topic,
 )
 from shared.stage.base import Record
 
@@ -34,8 +34,8 @@ DRIVEN_AGAIN = "x-holdfast-redriven"
 """On a record that was driven again, and alone on its receipt: the letter's `partition:offset`."""
 ERASED = "x-holdfast-erased"
 """Alone on a mark: when the conversation of the mark's key was erased, unix milliseconds."""
-INPUTS = frozenset({CONVERSATION_EVENTS, TURNS_OPENED, TURNS_MATCHED, TURNS_DRAFTED, TURNS_FINISHED})
-"""What stages read, and so may have rejected."""
+INPUTS = frozenset({*RECEIVED_FROM_TENANTS, TURNS_OPENED, TURNS_MATCHED, TURNS_DRAFTED, TURNS_FINISHED})
+"""What stages read and people may write again; `turns.verified` is the verifier's alone."""
 
 _CONNECT = "__connect.errors."
 _OURS = "x-holdfast-"
@@ -187,8 +187,8 @@ def refusal(letter: Letter, *, erased: Mapping[bytes, int], now_ms: int) -> str:
     """
     if letter.driven_ms:
         return "was driven again already"
-    if not (letter.topic in INPUTS or tenant_named_by(letter.topic)) or letter.partition < 0:
-        return f"its headers name no topic and partition that a stage reads ({letter.topic or 'none'})"
+    if shared_topic(letter.topic) not in INPUTS or letter.partition < 0:
+        return f"its headers name no topic and partition that may be written again ({letter.topic or 'none'})"
     if letter.lost_value_bytes:
         return (
             f"its value of {letter.lost_value_bytes:,} bytes did not fit; the original is on {letter.topic}, partition "

@@ -12,8 +12,8 @@ from shared.events.turns import TurnDrafted, TurnFinished, TurnMatched
 @dataclass(slots=True)
 class Repeats:
     """
-    Takes the records of `turns.matched`, `turns.drafted` and `turns.finished`; tells how many repeat an earlier
-    one.
+    Takes the records of `turns.matched`, `turns.drafted`, `turns.finished` and `turns.verified`; tells how many repeat
+    an earlier one.
     """
 
     _seen: set[tuple[str, str, int, str]] = field(default_factory=set)

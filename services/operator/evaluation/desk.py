@@ -27,7 +27,7 @@ _GOES_TO = {
     TurnMatched: (topics.TURNS_MATCHED, "turn.matched"),
     TurnDrafted: (topics.TURNS_DRAFTED, "turn.drafted"),
 }
-_READ = (topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED)
+_READ = (topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED, topics.TURNS_VERIFIED)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from shared.events.conversation import ApprovalRequested, ResponseSent
 from shared.events.envelope import Address, Envelope
 from shared.events.tools import Claim, ToolCall, ToolResult, ToolStatus
 from shared.events.turns import FinishResult, Matching, Outcome, TurnClosed, TurnFinished, TurnOpened
+from shared.events.verified import TurnVerified
 from shared.playbook.model import Playbook
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -78,7 +79,8 @@ class ByHand:
             data=body,
         )
         headers, value = encode(event)
-        topic = self.kafka.namespace + topics.TURNS_FINISHED
+        verified = isinstance(event.data, TurnVerified)
+        topic = self.kafka.namespace + (topics.TURNS_VERIFIED if verified else topics.TURNS_FINISHED)
         await self.writing.send_and_wait(topic, value, key=self.address.key, headers=list(headers))
 
     async def holdfast(self, *arguments):

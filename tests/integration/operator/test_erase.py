@@ -58,8 +58,8 @@ async def test_an_erased_conversation_is_gone_refuses_what_comes_late_and_the_ce
         result=FinishResult.FAILED,
         reason="late",
     )
-    headers, value = encode(event(address, "turn.finished", late))
-    name = holdfast_running.kafka.namespace + topics.TURNS_FINISHED
+    headers, value = encode(event(address, "turn.verified", late))
+    name = holdfast_running.kafka.namespace + topics.TURNS_VERIFIED
     async with producer(holdfast_running.kafka) as client:
         sent = await client.send_and_wait(name, value, key=address.key, headers=list(headers))
     await passed(holdfast_running.kafka, TopicPartition(name, sent.partition), sent.offset)

@@ -110,7 +110,7 @@ async def _drained(watch):
 
 async def _repeats(stack):
     repeats = Repeats()
-    names = (topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED)
+    names = (topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED, topics.TURNS_VERIFIED)
     async for record in raw_records(stack.kafka, names):
         event = decode(topics.TOPICS[record.topic].types, record.key, record.headers, record.value)
         repeats.take(record.topic, event.data)

@@ -106,9 +106,9 @@ async def kill_by_turns(stack):
 
 
 async def finished(kafka):
-    """Every `turn.finished`, as an independent reader sees it."""
+    """Every result of the stages, as an independent reader sees it."""
     found = []
-    async with TopicReader(kafka, (topics.TURNS_FINISHED,)) as reader:
+    async with TopicReader(kafka, (topics.TURNS_FINISHED, topics.TURNS_VERIFIED)) as reader:
         while await reader.behind():
             found += [seen.event.data for seen in await reader.read()]
     return [body for body in found if isinstance(body, TurnFinished)]

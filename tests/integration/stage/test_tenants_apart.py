@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.conversations.domain.bounds import Bounds
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSection
 from services.conversations.stage import ConversationLedger
@@ -19,7 +20,7 @@ from shared.broker.clients import KafkaSettings, producer
 from shared.broker.topics import TopicsSettings, create_topics
 from shared.events.codec import encode
 from shared.events.envelope import Address
-from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS, TURNS_CLOSED, TURNS_FINISHED, tenant_topic
+from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS, TURNS_CLOSED, tenant_topic
 from shared.playbook.directory import StaticDirectory
 from shared.stage.kafka import KafkaBroker
 from shared.stage.ledger import LedgerStage
@@ -48,7 +49,7 @@ def ledger_stage(kafka):
         "conversations",
         KafkaBroker(kafka),
         ledger,
-        inputs=[*kafka.events_topics, TURNS_FINISHED],
+        inputs=[*kafka.received_topics, *RESULT_TOPICS],
         changelog=CONVERSATIONS_STATE,
         settings=StageSettings(),
         metrics=LedgerMetrics(registry, "conversations"),

@@ -34,7 +34,7 @@ otlp = pytest.importorskip("shared.telemetry.otlp")
 
 SECONDS_MAX = 60.0
 QUESTION = "I lost my card in Lisbon, what should I do?"
-HOPS = (topics.TURNS_OPENED, topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_FINISHED, topics.TURNS_CLOSED)
+HOPS = (topics.TURNS_OPENED, topics.TURNS_MATCHED, topics.TURNS_DRAFTED, topics.TURNS_VERIFIED, topics.TURNS_CLOSED)
 
 
 class Collector:

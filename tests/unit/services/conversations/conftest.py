@@ -21,7 +21,7 @@ from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Ve
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
 from shared.events.schema import writer_schema
-from shared.events.topics import CONVERSATION_EVENTS, TOPICS, TURNS_FINISHED
+from shared.events.topics import CONVERSATION_EVENTS, RECEIVED_FROM_TENANTS, TOPICS, TURNS_FINISHED, TURNS_VERIFIED
 from shared.playbook.directory import StaticDirectory
 from shared.playbook.model import Playbook, Profile
 from shared.stage.base import Record
@@ -123,20 +123,24 @@ class World:
 
     def tell(self, event_type, **fields):
         event_id = fields.pop("event_id", None)
-        body = TOPICS[CONVERSATION_EVENTS].types[event_type].model_validate(fields)
-        return self.event(event_type, body, event_id=event_id)[1]
+        topic = next(name for name in RECEIVED_FROM_TENANTS if event_type in TOPICS[name].types)
+        body = TOPICS[topic].types[event_type].model_validate(fields)
+        return self.event(event_type, body, event_id=event_id, topic=topic)[1]
 
-    def finish(self, turn=None, result=wire.FinishResult.VERIFIED, text="Certainly.", **fields):
+    def finish(self, turn=None, result=wire.FinishResult.VERIFIED, text="Certainly.", *, topic=None, **fields):
+        """The stages' result: of the reasoner where it is a pause or silence, else of the verifier."""
         turn = turn or self.opened[-1].turn
         verified = result is wire.FinishResult.VERIFIED
+        drafting = result in {wire.FinishResult.PAUSED, wire.FinishResult.SILENT} or fields.get("results")
+        topic = topic or (TURNS_FINISHED if drafting else TURNS_VERIFIED)
         fields = {
             "text": text if verified else "",
             "text_sha256": hashlib.sha256(text.encode()).hexdigest() if verified else "",
-            "verification": wire.Verification(passed=verified, verified_by=Judge.CODE),
+            "verification": None if drafting else wire.Verification(passed=verified, verified_by=Judge.CODE),
             "marks": (*self.opened[-1].marks, wire.Mark(stage="verifier", received_ms=1, finished_ms=2)),
         } | fields
         body = wire.TurnFinished(turn=turn, stage="verifier", result=result, **fields)
-        return self.event("turn.finished", body, topic=TURNS_FINISHED, source="verifier")[0]
+        return self.event(next(iter(TOPICS[topic].types)), body, topic=topic, source="verifier")[0]
 
     def apply(self, record):
         state = self.state

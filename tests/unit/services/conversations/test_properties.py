@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 
 from shared.errors import Invalid
 from shared.events.conversation import Author
-from shared.events.topics import CONVERSATION_EVENTS, TURNS_FINISHED
+from shared.events.topics import CONVERSATION_DECISIONS, CONVERSATION_EVENTS, TURNS_FINISHED, TURNS_VERIFIED
 from shared.events.turns import FinishResult
 from shared.stage.base import Record
 
@@ -82,7 +82,7 @@ class Conversation(RuleBasedStateMachine):
     )
     def stages_finish(self, data, result, wrong_hash, leg):
         turn = data.draw(st.sampled_from([o.turn for o in self.w.opened[-3:]]))
-        changes = {"text_sha256": "0" * 64} if wrong_hash else {}
+        changes = {"text_sha256": "0" * 64} if wrong_hash and result is FinishResult.VERIFIED else {}
         self.w.finish(turn.model_copy(update={"leg": leg}), result, **changes)
 
     @rule(mode=st.sampled_from(["auto", "manual", "strange"]))
@@ -176,7 +176,7 @@ HEADER = st.tuples(st.sampled_from(HEADER_NAMES), st.binary(max_size=30) | st.sa
 
 @settings(max_examples=300, deadline=None)
 @given(
-    topic=st.sampled_from([CONVERSATION_EVENTS, TURNS_FINISHED]),
+    topic=st.sampled_from([CONVERSATION_EVENTS, CONVERSATION_DECISIONS, TURNS_FINISHED, TURNS_VERIFIED]),
     key=st.none() | st.binary(max_size=20) | st.just(b"bank:c-1"),
     headers=st.lists(HEADER, max_size=10),
     value=st.none()

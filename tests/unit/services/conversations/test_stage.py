@@ -639,7 +639,7 @@ class TestBadInput:
         headers, value = codec.encode(w.envelopes[0])
         with pytest.raises(Invalid) as refused:
             w.apply(w.record(TURNS_FINISHED, headers, value))
-        assert refused.value.reason == "unknown_type"
+        assert refused.value.reason == "wrong_topic"
 
     def test_a_new_conversation_on_the_wrong_partition_is_refused_where_the_count_is_told(self, world):
         home, elsewhere = b"bank:c-1", b"bank:c-0"

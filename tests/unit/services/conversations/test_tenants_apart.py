@@ -7,7 +7,14 @@ import pytest
 from services.conversations.stage import ConversationLedger
 from shared.errors import Fatal, Invalid
 from shared.events.conversation import Author, MessagePosted
-from shared.events.topics import CONVERSATION_EVENTS, tenant_named_by, tenant_topic
+from shared.events.topics import (
+    CONVERSATION_DECISIONS,
+    CONVERSATION_EVENTS,
+    TURNS_CLOSED,
+    shared_topic,
+    tenant_named_by,
+    tenant_topic,
+)
 from shared.settings import read_settings
 from shared.stage.process import StageProcessSettings
 
@@ -68,12 +75,24 @@ def test_a_topic_names_its_tenant():
         "",
         "",
     ]
+    assert tenant_named_by("tenant.acme.conversation.decisions") == "acme"
+    assert shared_topic("tenant.acme.conversation.decisions") == CONVERSATION_DECISIONS
+    assert shared_topic("tenant..conversation.events") == "tenant..conversation.events"
 
 
 def test_the_setting_names_tenants_by_commas():
     kafka = read_settings(StageProcessSettings, {"HOLDFAST_KAFKA_TENANT_TOPICS": "acme, globex,acme,"}).kafka
     assert kafka.tenants_apart == ("acme", "globex")
-    assert kafka.events_topics == (CONVERSATION_EVENTS, tenant_topic("acme"), tenant_topic("globex"))
-    assert [kafka.events_topic(tenant) for tenant in ("acme", "bank")] == [tenant_topic("acme"), CONVERSATION_EVENTS]
+    assert kafka.received_topics == (
+        CONVERSATION_EVENTS,
+        tenant_topic("acme"),
+        tenant_topic("globex"),
+        CONVERSATION_DECISIONS,
+        tenant_topic("acme", CONVERSATION_DECISIONS),
+        tenant_topic("globex", CONVERSATION_DECISIONS),
+    )
+    assert kafka.topic_for("acme", CONVERSATION_DECISIONS) == "tenant.acme.conversation.decisions"
+    assert kafka.topic_for("bank", CONVERSATION_EVENTS) == CONVERSATION_EVENTS
+    assert kafka.topic_for("acme", TURNS_CLOSED) == TURNS_CLOSED
     with pytest.raises(Fatal, match=r"HOLDFAST_KAFKA_TENANT_TOPICS.*'Acme'"):
         read_settings(StageProcessSettings, {"HOLDFAST_KAFKA_TENANT_TOPICS": "Acme"})

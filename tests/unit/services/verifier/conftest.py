@@ -128,7 +128,7 @@ def verifying(playbook, drafted):
             [(topic, kind, body)] = await self._work.process(
                 Envelope("e-1", "/tenants/acme/reasoner", "turn.drafted", OPENED_AT, "c-1", data)
             )
-            assert (topic, kind) == ("turns.finished", "turn.finished")
+            assert (topic, kind) == ("turns.verified", "turn.verified")
             return body
 
         @property

@@ -6,7 +6,14 @@ from aiokafka.admin import NewTopic
 from shared.broker.clients import KafkaSettings, admin
 from shared.broker.topics import Plan, TopicsSettings, TopicState, create_topics, declared, diff, plan
 from shared.errors import Fatal, Retryable
-from shared.events.topics import CONVERSATION_EVENTS, DEAD_LETTERS, PLAYBOOKS, TOPICS, tenant_topic
+from shared.events.topics import (
+    CONVERSATION_DECISIONS,
+    CONVERSATION_EVENTS,
+    DEAD_LETTERS,
+    PLAYBOOKS,
+    TOPICS,
+    tenant_topic,
+)
 
 
 @pytest.fixture
@@ -29,9 +36,10 @@ def test_every_topic_of_conversations_has_the_same_number_of_partitions():
     assert {t.partitions for name, t in topics.items() if name != PLAYBOOKS} == {7}
 
 
-def test_tenants_apart_have_topics_like_the_one_for_events():
+@pytest.mark.parametrize("name", [CONVERSATION_EVENTS, CONVERSATION_DECISIONS])
+def test_tenants_apart_have_topics_like_those_that_others_share(name):
     topics = {topic.name: topic for topic in declared(TopicsSettings(partitions=7), namespace="x.", tenants=("acme",))}
-    own, shared = topics[f"x.{tenant_topic('acme')}"], topics[f"x.{CONVERSATION_EVENTS}"]
+    own, shared = topics[f"x.{tenant_topic('acme', name)}"], topics[f"x.{name}"]
     assert (own.partitions, own.replication_factor, own.config) == (7, shared.replication_factor, shared.config)
 
 

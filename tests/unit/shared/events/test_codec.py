@@ -7,7 +7,7 @@ from shared.errors import Invalid
 from shared.events.codec import ATTRIBUTE_CHARS_MAX, HEADERS_MAX, decode, encode, source_of
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Envelope
-from shared.events.topics import CONVERSATION_EVENTS, TOPICS
+from shared.events.topics import CONVERSATION_DECISIONS, CONVERSATION_EVENTS, TOPICS
 
 TYPES = TOPICS[CONVERSATION_EVENTS].types
 KEY = b"acme:c-1"
@@ -246,7 +246,15 @@ def test_booleans_are_not_guessed():
     """What may release money is `true`, never a word that looks like it."""
     value = json.dumps({"approval_id": "a", "granted": "yes"}).encode()
 
-    assert refusal(headers={"ce_type": b"approval.given"}, value=value) == "bad_body"
+    with pytest.raises(Invalid) as caught:
+        decode(TOPICS[CONVERSATION_DECISIONS].types, KEY, [*(HEADERS | {"ce_type": b"approval.given"}).items()], value)
+    assert caught.value.reason == "bad_body"
+
+
+def test_a_type_that_another_topic_takes_is_told_apart_from_one_that_none_takes():
+    assert refusal(headers={"ce_type": b"approval.given"}) == "wrong_topic"
+    assert refusal(headers={"ce_type": b"turn.verified"}) == "wrong_topic"
+    assert refusal(headers={"ce_type": b"message.eaten"}) == "unknown_type"
 
 
 @pytest.mark.parametrize(
@@ -342,7 +350,7 @@ def test_the_largest_record_of_headers_is_refused_and_not_looked_through():
 )
 def test_what_platforms_write_is_of_bounded_length(event_type, fits, exceeds):
     headers = {"ce_type": event_type.encode()}
-    types = TOPICS[CONVERSATION_EVENTS].types
+    types = TOPICS[CONVERSATION_EVENTS].types | TOPICS[CONVERSATION_DECISIONS].types
     decode(types, KEY, list((HEADERS | headers).items()), json.dumps(fits).encode())
     with pytest.raises(Invalid) as refused:
         decode(types, KEY, list((HEADERS | headers).items()), json.dumps(exceeds).encode())

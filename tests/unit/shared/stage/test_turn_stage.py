@@ -11,7 +11,7 @@ import pytest
 from shared.errors import Invalid, Retryable
 from shared.events.codec import decode, encode
 from shared.events.envelope import Envelope
-from shared.events.topics import TOPICS, TURNS_FINISHED, TURNS_MATCHED, TURNS_OPENED
+from shared.events.topics import TOPICS, TURNS_FINISHED, TURNS_MATCHED, TURNS_OPENED, TURNS_VERIFIED
 from shared.events.turns import FinishResult, Turn, TurnFinished, TurnOpened
 from shared.stage import turn_stage
 from shared.stage.base import Record
@@ -301,12 +301,12 @@ def test_a_turn_that_is_given_up_ends_with_the_playbook_s_fallback(virtual, make
     virtual(scenario())
 
 
-@pytest.mark.parametrize("ce_type", ["turn.matched", "turn.drafted"])
-def test_nothing_but_its_turn_need_be_readable(virtual, make_stage, ce_type):
+@pytest.mark.parametrize(("ce_type", "topic"), [("turn.matched", TURNS_FINISHED), ("turn.drafted", TURNS_VERIFIED)])
+def test_nothing_but_its_turn_need_be_readable(virtual, make_stage, ce_type, topic):
     async def scenario():
         head = {"opened": {"turn": json.loads(opened().value)["turn"], "transcript": 7}, "matching": [], "draft": 1}
-        _, event = finished(make_stage(Work()).given_up(later(opened(), ce_type, head), "unexpected_error"))
-        assert event.data.turn.id == "t1"
+        output, event = finished(make_stage(Work()).given_up(later(opened(), ce_type, head), "unexpected_error"))
+        assert (output.topic, event.data.turn.id) == (topic, "t1")
 
     virtual(scenario())
 

@@ -123,7 +123,8 @@ def test_filters(wanted, taken):
     [
         (letter_of(), {}, 3_000, ""),
         (Letter(letter_of().record, driven_ms=5), {}, 3_000, "already"),
-        (letter_of(replace(ORIGINAL, topic="claims.judged")), {}, 3_000, "that a stage reads"),
+        (letter_of(replace(ORIGINAL, topic="claims.judged")), {}, 3_000, "may be written again"),
+        (letter_of(replace(ORIGINAL, topic="turns.verified")), {}, 3_000, "may be written again"),
         (letter_of(), {KEY: 9}, 3_000, "erased"),
         (letter_of(), {}, 2_001 + ERASURE_MEMORY_MS, "older than 7 days"),
         (letter_of(replace(ORIGINAL, key=b"no address")), {}, 2_001 + ERASURE_MEMORY_MS, ""),

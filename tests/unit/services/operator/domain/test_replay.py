@@ -24,7 +24,7 @@ from shared.events.tools import Grant, ToolCall
 from shared.events.turns import Outcome
 
 OPENED = example("turn.opened").data
-FINISHED = example("turn.finished").data
+FINISHED = example("turn.verified").data
 CLOSED = example("turn.closed").data
 TURN = RecordedTurn(opened=OPENED, decision=decision_of(FINISHED))
 SAID = Decision(outcome="verified", matches=("a", "b"), verdicts=("supported",), reply="It takes two working days.")
