@@ -117,6 +117,10 @@ class Places:
             if not places.users:
                 del self._of_tenants[tenant]
 
+    def tenants(self) -> tuple[str, ...]:
+        """Those that have requests under way."""
+        return tuple(self._of_tenants)
+
 
 @dataclass(slots=True)
 class _Tenant:
