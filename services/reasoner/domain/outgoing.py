@@ -19,8 +19,61 @@ PORT_MAX: Final = 65_535
 _ENTRY: Final = re.compile(
     r"(?P<host>\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?)(:(?P<port>\d{1,5}|\*))?"
 )
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_NEVER_NAMED: Final = frozenset(
+    {
+        "instance-data",
+        "instance-data.ec2.internal",
+        "metadata",
+        "metadata.azure.internal",
+        "metadata.goog",
+        "metadata.google.internal",
+        "metadata.tencentyun.com",
+    }
+)
+"""Names of clouds' metadata services, which hand out credentials of the machine."""
+_NEVER: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        # "This network": some systems take it for themselves. Link-local: metadata services of most clouds.
+        "0.0.0.0/8",
+        "169.254.0.0/16",
+        "fe80::/10",
+        # Metadata services outside of it: Azure, Alibaba, Oracle, AWS, Google, Scaleway.
+        "168.63.129.16/32",
+        "100.100.100.200/32",
+        "192.0.0.192/32",
+        "fd00:ec2::/32",
+        "fd20:ce::254/128",
+        "fd00:42::42/128",
+        "255.255.255.255/32",
+    )
+)
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        # What the standard library takes for global: protocol assignments, the relays of 6to4, documentation.
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "2001::/23",
+        "3fff::/20",
+    )
+)
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is given out for public use (RFC 4291, IANA)."""
+_IPV4_LAST: Final = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        # Mapped, compatible, translated (RFC 4291 §2.5.5, RFC 2765), NAT64 (RFC 6052, RFC 8215).
+        "::ffff:0:0/96",
+        "::/96",
+        "::ffff:0:0:0/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+    )
+)
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+_ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
+_ADDRESS_LIKE: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +116,8 @@ class Destinations:
         own_port = PORTS.get(scheme)
         if own_port is None:
             return "scheme"
+        if host in _NEVER_NAMED or is_odd_address(host) or (port is not None and not 0 < port <= PORT_MAX):
+            return "host"
         where = host, port or own_port, own_port
         if not _covered(self.allowed + self.private, *where):
             return "host"
@@ -70,21 +125,68 @@ class Destinations:
         return "not_encrypted" if scheme == "http" and not _covered(self.private, *where) else ""
 
     def permits(self, host: str, port: int, address: str) -> bool:
-        """Whether a connection for *port* at *host* may go to *address*, which its name stands for."""
-        found = embedded(ipaddress.ip_address(address))
-        if found in _METADATA or found.is_link_local or found.is_multicast or found.is_unspecified:
+        """
+        Whether a connection for *port* at *host* may go to *address*, which its name stands for: each address that it
+        leads to must be one that the host may stand for.
+        """
+        try:
+            leads = leads_to(ipaddress.ip_address(address.partition("%")[0]))
+        except ValueError:
             return False
-        return found.is_global or any(_covered(self.private, host, port, own) for own in PORTS.values())
+        if any(_is_never_reached(each) for each in leads):
+            return False
+        is_private = any(_covered(self.private, host, port, own) for own in PORTS.values())
+        return is_private or all(_is_public(each) for each in leads)
 
 
-def embedded(address: Address) -> Address:
-    """The IPv4 address that *address* leads to, where it is an IPv6 form of one (mapped, 6to4, Teredo, NAT64)."""
+def leads_to(address: Address) -> tuple[Address, ...]:
+    """The addresses that a packet to *address* may end up at: IPv6 has many ways to write an IPv4 address."""
     if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
+        return (address,)
+    if any(address in network for network in _IPV4_LAST):
+        # `::` and `::1` are no IPv4 addresses.
+        return _inside(address) if int(address) > 1 else (address,)
+    number = int(address)
+    found: list[Address] = [address]
+    if address.sixtofour is not None:
+        found = [address.sixtofour]
+    if address.teredo is not None:
+        found = list(address.teredo)
+    if number >> 32 & 0xFFFF_FFFF in _ISATAP:
+        found.append(ipaddress.IPv4Address(number & 0xFFFF_FFFF))
+    return tuple(found)
+
+
+def is_odd_address(host: str) -> bool:
+    """Whether *host* is a number that some readers take for an IPv4 address (`127.1`, `0x7f000001`), and no name."""
+    if _ADDRESS_LIKE.fullmatch(host) is None:
+        return False
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _inside(address: ipaddress.IPv6Address) -> tuple[Address, ...]:
+    number = int(address)
+    last = ipaddress.IPv4Address(number & 0xFFFF_FFFF)
+    if address not in _LOCAL_NAT64:
+        return (last,)
+    # A prefix of 48 bits has the address around bits 64 to 71 (RFC 6052 §2.2); longer prefixes of it have it last.
+    around = ipaddress.IPv4Address((number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF)
+    return tuple(found for found in (last, around) if int(found)) or (last,)
+
+
+def _is_never_reached(address: Address) -> bool:
+    named = any(address.version == network.version and address in network for network in _NEVER)
+    return named or address.is_multicast or address.is_unspecified
+
+
+def _is_public(address: Address) -> bool:
+    if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
+        return False
+    return address.is_global and (isinstance(address, ipaddress.IPv4Address) or address in _UNICAST)
 
 
 def _covered(listed: Iterable[Host], host: str, port: int, own_port: int) -> bool:

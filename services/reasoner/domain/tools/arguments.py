@@ -7,6 +7,7 @@ from the customer alone must stand in the customer's own words or in a variable,
 guess can put it there.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from typing import Any, Final
 
 from services.reasoner.domain.tools.blueprints import INVALID, MISSING
 from shared.arq.wording import contains_phrase
+from shared.events.base import INTEGER_MAX
 from shared.events.tools import ParameterProblem
+from shared.events.values import bounded
 from shared.playbook.patterns import fits
 from shared.playbook.tools import Parameter, ParameterType, Scalar, Tool, ValueSource
 from shared.text.plain import folded
 
 VALUE_CHARS_MAX: Final = 1_000
 SHOWN_CHARS_MAX: Final = 200
+INTEGERS_END: Final = 2**63
 COMPACT_CHARS_MIN: Final = 3
 """Shorter values are compared word by word only: `AB` stands in too many texts once spaces are gone."""
 _NUMBER: Final = re.compile(r"\d+(?:[.,'\u00a0]\d+)*")
@@ -58,7 +62,7 @@ def arguments(tool: Tool, said: Mapping[str, Any], known: Said) -> Arguments:
         if isinstance(found, _Wrong):
             problems.append(
                 ParameterProblem(
-                    tool=tool.id, parameter=parameter.name, problem=found.problem, value=found.value[:SHOWN_CHARS_MAX]
+                    tool=tool.id, parameter=parameter.name, problem=found.problem, value=_shown(found.value)
                 )
             )
         elif found is not None:
@@ -69,17 +73,17 @@ def arguments(tool: Tool, said: Mapping[str, Any], known: Said) -> Arguments:
 @dataclass(frozen=True, slots=True)
 class _Wrong:
     problem: str
-    value: str = ""
+    value: object = ""
 
 
 def _argument(parameter: Parameter, said: Mapping[str, Any], known: Said) -> Scalar | _Wrong | None:
     if said["status"] == INVALID:
-        return _Wrong(INVALID, said["evidence"] or str(said["value"]))
+        return _Wrong(INVALID, said["evidence"] or said["value"])
     if said["status"] == MISSING or said["value"] == "":
         return _absent(parameter)
     value = typed(parameter, said["value"])
     if value is None:
-        return _Wrong(INVALID, str(said["value"]))
+        return _Wrong(INVALID, said["value"])
     if parameter.source is not ValueSource.ANY and not _stands(
         parameter, value, said["evidence"], known.texts(parameter.source)
     ):
@@ -100,17 +104,18 @@ def typed(parameter: Parameter, value: object) -> Scalar | None:
             return value
         case _, bool():
             return None
-        case ParameterType.INTEGER, int():
-            return _chosen(parameter, value)
-        case ParameterType.NUMBER, int() | float():
-            return _chosen(parameter, int(value) if float(value).is_integer() else float(value))
+        case ((ParameterType.INTEGER | ParameterType.NUMBER), int()):
+            return _number(parameter, value)
+        case ParameterType.NUMBER, float():
+            return _number(parameter, value)
         case ((ParameterType.STRING | ParameterType.DATE | ParameterType.DATETIME), str()):
             return _text(parameter, value.strip())
     return None
 
 
 def _text(parameter: Parameter, value: str) -> str | None:
-    if not 0 < len(value) <= VALUE_CHARS_MAX:
+    # Half a surrogate pair can be written into no request and no record.
+    if not 0 < len(value) <= VALUE_CHARS_MAX or bounded(value) != value:
         return None
     if parameter.choices:
         chosen = [choice for choice in parameter.choices if folded(choice) == folded(value)]
@@ -128,6 +133,20 @@ def _instant(kind: ParameterType, value: str) -> str:
         return reads(value).isoformat()
     except ValueError:
         return ""
+
+
+def _number(parameter: Parameter, value: float) -> int | float | None:
+    """*value*, if it is finite and, as an integer, of no more than 64 bits: endpoints hold no others."""
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) <= INTEGER_MAX:
+        value = int(value)
+    fits_64_bits = -INTEGERS_END <= value < INTEGERS_END if isinstance(value, int) else math.isfinite(value)
+    return _chosen(parameter, value) if fits_64_bits else None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and not -INTEGERS_END <= value < INTEGERS_END:
+        return "a number of too many digits"
+    return str(bounded(str(value)))[:SHOWN_CHARS_MAX]
 
 
 def _chosen(parameter: Parameter, value: float) -> int | float | None:

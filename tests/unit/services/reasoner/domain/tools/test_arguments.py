@@ -30,6 +30,17 @@ def told(found):
         ({"type": "integer"}, True, None),
         ({"type": "number"}, 7.5, 7.5),
         ({"type": "number"}, 7.0, 7),
+        ({"type": "number"}, -0.0, 0),
+        ({"type": "number"}, 1e300, 1e300),
+        ({"type": "number"}, float("1e400"), None),
+        ({"type": "number"}, float("-inf"), None),
+        ({"type": "number"}, float("nan"), None),
+        ({"type": "number"}, 10**400, None),
+        ({"type": "number"}, -(10**400), None),
+        ({"type": "number", "choices": ["inf", "nan"]}, float("inf"), None),
+        ({"type": "integer"}, 2**63 - 1, 2**63 - 1),
+        ({"type": "integer"}, 2**63, None),
+        ({"type": "integer"}, -(10**400), None),
         ({"type": "boolean"}, False, False),
         ({"type": "boolean"}, "yes", None),
         ({"type": "date"}, "2026-02-28", "2026-02-28"),
@@ -51,6 +62,21 @@ def told(found):
 def test_a_value_is_of_its_type_and_among_what_is_allowed(parameter, value, wanted):
     found = typed(Parameter.model_validate({"name": "value"} | parameter), value)
     assert (found, type(found)) == (wanted, type(wanted))
+
+
+@pytest.mark.parametrize("source", ["customer", "context", "any"])
+@pytest.mark.parametrize("value", [float("1e400"), float("nan"), 10**400, 10**5_000, -(2**64)], ids=range(5))
+def test_a_number_that_no_endpoint_holds_is_invalid_wherever_it_comes_from(source, value):
+    known = Said(customer=("Pay 1e400 please",), variables=("9" * 400,), context=("9" * 400,))
+    declared = tool(type="number", source=source)
+    found, problems = told(arguments(declared, said(value, evidence="1e400"), known))
+    assert (found, problems[0][0]) == (None, "invalid")
+    assert 0 < len(problems[0][1]) <= 200
+
+
+def test_a_value_with_half_a_surrogate_pair_is_invalid_and_can_be_told():
+    value, problems = told(arguments(tool(), said("Ana\ud83d"), Said(customer=("I am Ana\ud83d",))))
+    assert (value, problems) == (None, [("invalid", "Ana\N{REPLACEMENT CHARACTER}")])
 
 
 @pytest.mark.parametrize(
