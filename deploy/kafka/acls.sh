@@ -22,7 +22,8 @@ reads() { local who=$1; shift; for topic in "$@"; do allow "$who" Read topic "$t
 writes() { local who=$1; shift; for topic in "$@"; do allow "$who" Write topic "$topic"; done; }
 
 # The ledger: one transactional id for each task, `conversations.0` and so on.
-reads conversations conversation.events conversation.decisions turns.finished turns.verified conversations.state playbooks
+reads conversations conversation.events conversation.decisions turns.finished turns.verified conversation.releases \
+    conversations.state playbooks
 writes conversations turns.opened conversation.responses turns.closed claims.judged conversations.state dead.letters
 allow conversations Read group conversations
 allow conversations Write transactional-id conversations. --resource-pattern-type prefixed
@@ -74,14 +75,16 @@ for tenant in "${tenants[@]}"; do
     allow keda Describe topic "tenant.$tenant.conversation.events"
 done
 
-# People: topics, playbooks, speaking to it as a customer would (`say`, `feed`), deciding, erasing, and driving dead letters again
-# to whatever a stage reads but turns.verified, with a receipt, in one transaction.
+# People: topics, playbooks, speaking to it as a customer would (`say`, `feed`), deciding, erasing, driving dead letters again
+# to whatever a stage reads but turns.verified, with a receipt, in one transaction, and letting conversations out of quarantine.
+# Nobody else may write conversation.releases: the ledger takes a record there as if it came on the topic that it names.
 if [[ -n $ns ]]; then every=("" --resource-pattern-type prefixed); else every=("*"); fi
 for operation in Create Describe DescribeConfigs; do allow operator "$operation" topic "${every[@]}"; done
 reads operator conversation.events conversation.decisions turns.opened turns.matched turns.drafted turns.finished \
-    turns.verified conversation.responses turns.closed claims.judged conversations.state observer-conversations-changelog \
-    playbooks dead.letters
+    turns.verified conversation.responses turns.closed claims.judged conversation.releases conversations.state \
+    observer-conversations-changelog playbooks dead.letters
 writes operator conversation.events conversation.decisions turns.opened turns.matched turns.drafted turns.finished \
+    conversation.releases \
     dead.letters playbooks
 allow operator Write transactional-id operator.redrive
 allow operator Describe transactional-id operator.redrive

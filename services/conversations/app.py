@@ -11,7 +11,7 @@ from services.conversations.domain.speakers import RESULT_TOPICS
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSettings
 from services.conversations.stage import ConversationLedger
-from shared.events.topics import CONVERSATIONS_STATE
+from shared.events.topics import CONVERSATION_RELEASES, CONVERSATIONS_STATE, TURNS_VERIFIED
 from shared.playbook.following import WithPlaybooks
 from shared.playbook.topic import PlaybookFollower
 from shared.stage.kafka import KafkaBroker
@@ -39,8 +39,10 @@ async def build(settings: ConversationsSettings, process: Process) -> AsyncItera
         process.service,
         KafkaBroker(settings.kafka),
         ledger,
-        inputs=[*settings.kafka.received_topics, *RESULT_TOPICS],
+        inputs=[*settings.kafka.received_topics, *RESULT_TOPICS, CONVERSATION_RELEASES],
         changelog=CONVERSATIONS_STATE,
+        releases=CONVERSATION_RELEASES,
+        first_hand=frozenset({TURNS_VERIFIED}),
         settings=settings.stage,
         metrics=LedgerMetrics(process.registry, process.service),
         health=process.health,

@@ -21,6 +21,7 @@ from services.conversations.metrics import ConversationsMetrics
 from shared.errors import Invalid
 from shared.events import codec
 from shared.events.base import Body
+from shared.events.conversation import ConversationErased
 from shared.events.envelope import Address, Envelope
 from shared.events.topics import (
     CONVERSATION_DECISIONS,
@@ -78,14 +79,41 @@ class ConversationLedger:
         The state that `encode` wrote, or an older release did.
 
         Raises:
-            Fatal: it cannot be read.
+            StateError: it cannot be read.
 
         """
         return decode(data)
 
     def encode(self, state: ConversationState) -> bytes:
-        """*state* as it goes into the changelog."""
-        return encode(state)
+        """
+        *state* as it goes into the changelog.
+
+        Raises:
+            StateError: it could not be read back.
+
+        """
+        data = encode(state)
+        # What tools said is the one part whose form is not ours.
+        if state.calls:
+            decode(data)
+        return data
+
+    def anew(self, now_ms: int) -> Transition[ConversationState]:
+        """
+        An empty state, forgotten in its time. Its epochs go on at the unix seconds, above any that the lost state can
+        have counted: the stages take a lower one for superseded.
+        """
+        retire_ms = now_ms + round(self._bounds.idle_retention_seconds * 1_000)
+        state = ConversationState(epoch=now_ms // 1_000, touched_ms=now_ms, retire_ms=retire_ms)
+        return Transition(state, state.due_ms)
+
+    def forgets(self, record: Record) -> bool:
+        """Whether *record* erases the conversation."""
+        try:
+            event = codec.decode(TOPICS[CONVERSATION_EVENTS].types, record.key, record.headers, record.value)
+        except Invalid:
+            return False
+        return isinstance(event.data, ConversationErased)
 
     def apply(self, state: ConversationState | None, record: Record, now_ms: int) -> Transition[ConversationState]:
         """

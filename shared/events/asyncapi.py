@@ -15,6 +15,7 @@ from shared.events.topics import (
     CLAIMS_JUDGED,
     CONVERSATION_DECISIONS,
     CONVERSATION_EVENTS,
+    CONVERSATION_RELEASES,
     CONVERSATION_RESPONSES,
     CONVERSATIONS_STATE,
     DEAD_LETTERS,
@@ -32,8 +33,10 @@ RECEIVED: Final = frozenset({CONVERSATION_EVENTS, CONVERSATION_DECISIONS, PLAYBO
 SENT: Final = frozenset({CONVERSATION_RESPONSES, TURNS_CLOSED, CLAIMS_JUDGED, DEAD_LETTERS})
 """What Holdfast publishes for others."""
 
-_RAW: Final[Mapping[str, str]] = {
+_SAID: Final[Mapping[str, str]] = {
     CONVERSATIONS_STATE: "The changelog of the conversations service; a tombstone deletes. Its form may change.",
+    CONVERSATION_RELEASES: "Carries `conversation.released`, and behind it the records that a quarantine held, byte "
+    "for byte with headers that say where they came from. Operators alone write it.",
     PLAYBOOKS: "The playbook of an agent, keyed `{tenant}:{agent}`; a tombstone withdraws it.",
     DEAD_LETTERS: "A record that could not be handled, byte for byte, with Kafka Connect's error headers.",
 }
@@ -77,7 +80,7 @@ def message_names(topic: Topic) -> tuple[str, ...]:
 def _channel(topic: Topic) -> dict[str, Any]:
     return {
         "address": topic.name,
-        "description": _RAW.get(topic.name, f"Carries {', '.join(f'`{name}`' for name in topic.types)}."),
+        "description": _SAID.get(topic.name, f"Carries {', '.join(f'`{name}`' for name in topic.types)}."),
         "tags": [{"name": "public" if topic.name in RECEIVED | SENT else "internal"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in message_names(topic)},
         "bindings": {
@@ -114,7 +117,7 @@ def _messages() -> dict[str, Any]:
     raw = {
         name: {
             "name": name,
-            "summary": _RAW[topic.name],
+            "summary": _SAID[topic.name],
             "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": KAFKA_BINDING_VERSION}},
         }
         for topic in TOPICS.values()

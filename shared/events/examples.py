@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from shared.events import claims, conversation, turns
+from shared.events import claims, conversation, release, turns
 from shared.events.base import Body
 from shared.events.codec import source_of
 from shared.events.envelope import Envelope, derived_id
@@ -172,6 +172,9 @@ _BODIES: Final[dict[str, Body]] = {
         agent=_AGENT,
         text="One moment, I am looking into it.",
         in_reply_to=(_POSTED_ID,),
+    ),
+    release.RELEASED: release.ConversationReleased(
+        quarantine=derived_id("quarantine", _TENANT, _CONVERSATION), by="ada", reason="mended in 0.4.1"
     ),
     "approval.requested": conversation.ApprovalRequested(
         approval_id=derived_id(_TURN_ID, "order-transfer"),

@@ -8,7 +8,7 @@ conversation has one partition number throughout; what a stage writes goes to th
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.events import claims, conversation, turns
+from shared.events import claims, conversation, release, turns
 from shared.events.base import Body
 from shared.events.verified import TurnVerified
 
@@ -24,6 +24,7 @@ TURNS_FINISHED = "turns.finished"
 TURNS_VERIFIED = "turns.verified"
 TURNS_CLOSED = "turns.closed"
 CLAIMS_JUDGED = "claims.judged"
+CONVERSATION_RELEASES = "conversation.releases"
 CONVERSATIONS_STATE = "conversations.state"
 PLAYBOOKS = "playbooks"
 DEAD_LETTERS = "dead.letters"
@@ -102,6 +103,7 @@ TOPICS: dict[str, Topic] = {
         ),
         Topic(TURNS_CLOSED, {"turn.closed": turns.TurnClosed}, retention_ms=30 * DAY_MS),
         Topic(CLAIMS_JUDGED, {"claim.judged": claims.ClaimJudged}, retention_ms=90 * DAY_MS),
+        Topic(CONVERSATION_RELEASES, {release.RELEASED: release.ConversationReleased}),
         Topic(CONVERSATIONS_STATE, {}, cleanup="compact"),
         Topic(PLAYBOOKS, {}, cleanup="compact", partitioned_by_conversation=False),
         Topic(DEAD_LETTERS, {}, retention_ms=30 * DAY_MS),

@@ -123,3 +123,14 @@ class Ledger(Protocol[State]):
     def wake(self, key: bytes, state: State, now_ms: int) -> Transition[State]:
         """What follows from the due time of *state* having come."""
         ...
+
+    def anew(self, now_ms: int) -> Transition[State]:
+        """
+        What a key begins with whose state is given up; it stands for no state as well, where a value has to. Its
+        `state` is never `None`.
+        """
+        ...
+
+    def forgets(self, record: Record) -> bool:
+        """Whether *record* asks to forget its key: then it takes effect though the key is in quarantine."""
+        ...

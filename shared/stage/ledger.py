@@ -15,10 +15,9 @@ A rebalance stops nothing: what protects the outputs is the producer's epoch, no
 stay go on, new ones are opened beside them, lost ones are dropped with what they have not committed. The same holds
 after any doubt about a transaction: the task is closed, its memory thrown away, and what is committed is read anew.
 
-An input at which the ledger fails unexpectedly (anything but `Invalid`) closes its task, which is opened again once:
-the fault may have been the memory's. When it fails there again the process stops with `Fatal`, naming the input, and
-does so at each start until the ledger is mended: the truth is never skipped in silence. With
-`stage.ledger_failed_input=dead_letter` a record (not a timer) goes to `dead.letters` instead, as `unexpected_error`.
+A key at which the ledger fails unexpectedly goes into quarantine (quarantine.py), and costs nobody else anything. A
+state that cannot be written closes its task, which is opened again: once on trial, for the fault may have been the
+memory's, then with the key set apart.
 """
 
 import asyncio
@@ -30,12 +29,14 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from shared.errors import Fatal, HoldfastError, Invalid, Retryable
-from shared.stage.base import Ledger, Output, Record
-from shared.stage.dead_letters import RejectionLimit, dead_letter
+from shared.errors import Fatal, HoldfastError, Retryable
+from shared.stage.base import Ledger, Record
+from shared.stage.commit_group import CommitGroup
 from shared.stage.errors import OwnershipLost
-from shared.stage.fold import CommitGroup, Fold
+from shared.stage.fold import Fold
 from shared.stage.hops import hop_of
+from shared.stage.ledger_letters import LedgerLetters
+from shared.stage.ledger_log import tell_quarantine
 from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.ledger_task import LedgerTask
 from shared.stage.ports import Broker, Position, TransactionalProducer
@@ -61,9 +62,10 @@ class LedgerStage(Generic[S]):
     Runs *ledger* over the records of *inputs*, as member of the group *name*.
 
     *changelog* is a compacted topic with as many partitions as the inputs. *store* makes the empty state store of a
-    task. *clock* tells unix seconds; timers go by it. *random* draws the jitter of waits. The stage sets
-    `health.ready` while it is in its group, and beats as `fetch`. *spans* are told of each input that something was
-    written of, once that is committed.
+    task. *releases* is the input, if any, on which operators end quarantines, and what came on an input of *first_hand* is
+    not believed there. *clock* tells unix seconds; timers go by
+    it. *random* draws the jitter of waits. The stage sets `health.ready` while it is in its group, and beats as
+    `fetch`. *spans* are told of each input that something was written of, once that is committed.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class LedgerStage(Generic[S]):
         changelog: str,
         settings: StageSettings,
         metrics: LedgerMetrics,
+        releases: str | None = None,
+        first_hand: frozenset[str] = frozenset(),
         health: Health | None = None,
         store: Callable[[int], StateStore] = lambda _task: MemoryStateStore(),
         clock: Callable[[], float] = unix_time,
@@ -87,6 +91,8 @@ class LedgerStage(Generic[S]):
         self._ledger = ledger
         self._inputs = tuple(inputs)
         self._changelog = changelog
+        self._releases = releases
+        self._first_hand = first_hand
         self._settings = settings
         self._metrics = metrics
         self._health = health or Health()
@@ -104,7 +110,7 @@ class LedgerStage(Generic[S]):
         self._random = random or Random()
         self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, self._random)
         self._restarts = Restarts(name, settings)
-        self._rejections = RejectionLimit(settings)
+        self._letters = LedgerLetters(name, settings, self._clock)
 
     @property
     def owned(self) -> int:
@@ -116,8 +122,7 @@ class LedgerStage(Generic[S]):
         Work until *stop* is set; then commit what is applied, within the drain budget, and leave the group.
 
         Raises:
-            Fatal: the ledger fails at an input again and again, or too many records are rejected. Nothing more is
-            committed.
+            Fatal: too many records are rejected, or unexpected errors met. Nothing more is committed.
 
         """
         try:
@@ -253,7 +258,9 @@ class LedgerStage(Generic[S]):
         try:
             async with self._openings:
                 await producer.start()
-                fold = await self._restored(number, store, tenure.condemned)
+                fold = await self._restored(number, store)
+                for key, error in tenure.condemned.items():
+                    fold.quarantine(key, "its state", error, self._now_ms())
             task = LedgerTask(
                 number,
                 fold,
@@ -276,40 +283,30 @@ class LedgerStage(Generic[S]):
             await self._close(number, producer)
             store.close()
 
-    async def _restored(self, number: int, store: StateStore, condemned: str | None) -> Fold[S]:
+    async def _restored(self, number: int, store: StateStore) -> Fold[S]:
         """What is committed of task *number*; its former owner must be fenced."""
         settings = self._settings
         positions = await positions_to_read(self._group, self._positions_of(number))
-        timers = await restore(self._broker.changelog(), self._changelog, number, store)
+        restored = await restore(self._broker.changelog(), self._changelog, number, store)
         state = KeyedState(
             store, self._ledger.decode, self._ledger.encode, cache_bytes_max=settings.ledger_cache_bytes_max
         )
         return Fold(
             self._ledger,
             state,
-            timers,
+            restored.timers,
             task=number,
             changelog=self._changelog,
             positions=positions,
-            accept=self._rejections.accepted,
-            reject=self._reject,
+            letters=self._letters,
             records_max=settings.ledger_group_records_max,
             bytes_max=settings.ledger_group_bytes_max,
-            condemned=condemned,
+            quarantined=restored.quarantined,
+            releases=self._releases,
+            first_hand=self._first_hand,
+            set_apart=partial(tell_quarantine, self._name),
             hop=None if self._spans is None else partial(hop_of, stage=self._name),
         )
-
-    def _reject(self, record: Record, error: Invalid) -> Output:
-        self._rejections.rejected(self._name, error.reason)
-        _log.warning(
-            "record dead-lettered",
-            stage=self._name,
-            reason=error.reason,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
-        return dead_letter(self._name, record, error, attempts=1, first_failed_at=self._clock())
 
     def _deliver(self, task: LedgerTask[S]) -> None:
         """Read on from where the fold of *task* stands."""
@@ -347,6 +344,7 @@ class LedgerStage(Generic[S]):
         folds = [task.fold for task in self._open.values()]
         self._metrics.state_keys.set(sum(len(fold.state.store) for fold in folds))
         self._metrics.state_bytes.set(sum(fold.state.store.size_bytes for fold in folds))
+        self._metrics.quarantined.set(sum(len(fold.quarantined) for fold in folds))
         self._metrics.timers.set(sum(len(fold.timers) for fold in folds))
 
     def _drop(self, number: int) -> None:

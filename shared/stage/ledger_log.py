@@ -1,5 +1,5 @@
 """
-The one line that a ledger writes of each record it applied.
+The lines that a ledger writes: one of each record it applied, and one of each key that it sets apart.
 """
 
 import logging
@@ -7,8 +7,9 @@ import logging
 import structlog
 
 from shared.stage.base import Record
-from shared.stage.fold import Applied
+from shared.stage.commit_group import Applied
 from shared.stage.hops import CORRELATION, TRACEPARENT, header_text
+from shared.stage.quarantine import Quarantine
 from shared.telemetry.logging import canonical
 
 _log = structlog.get_logger(__name__)
@@ -23,7 +24,7 @@ def tell(record: Record, applied: Applied, duration_seconds: float) -> None:
     if not _log.is_enabled_for(logging.INFO):
         return
     headers = dict(record.headers)
-    tenant, _, conversation = (record.key or b"").decode(errors="replace").partition(":")
+    tenant, conversation = _named(record.key)
     canonical(
         _log,
         topic=record.topic,
@@ -37,3 +38,22 @@ def tell(record: Record, applied: Applied, duration_seconds: float) -> None:
         turn=header_text(headers, CORRELATION),
         trace=header_text(headers, TRACEPARENT),
     )
+
+
+def tell_quarantine(stage: str, key: bytes, mark: Quarantine) -> None:
+    """Log that *key* is in quarantine, and why: nothing of it takes effect until somebody releases it."""
+    tenant, conversation = _named(key)
+    _log.error(
+        "conversation in quarantine; see `holdfast quarantine show`",
+        stage=stage,
+        tenant=tenant,
+        conversation=conversation,
+        where=mark.where,
+        error=mark.error,
+        quarantine=mark.id,
+    )
+
+
+def _named(key: bytes | None) -> tuple[str, str]:
+    tenant, _, conversation = (key or b"").decode(errors="replace").partition(":")
+    return tenant, conversation

@@ -24,6 +24,8 @@ class LedgerMetrics(StageMetrics):
         self.state_bytes = self._gauge(
             "holdfast_ledger_state_bytes", "Bytes of keys and encoded states, in the tasks owned."
         )
+        # Conversations that are set apart as the ledger failed at them. Any: `holdfast quarantine list`.
+        self.quarantined = self._gauge("holdfast_ledger_quarantined", "Keys in quarantine, in the tasks owned.")
         # Keys that wait to be woken.
         self.timers = self._gauge("holdfast_ledger_timers", "Keys with a due time, in the tasks owned.")
         # From the start of an assignment's fencing until its records are read. High: the changelog is long; compact

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 
 from shared.errors import Retryable
 from shared.stage.base import Record
-from shared.stage.fold import CommitGroup, Fold
+from shared.stage.commit_group import CommitGroup
+from shared.stage.fold import Fold
 from shared.stage.ledger_log import tell
 from shared.stage.ports import TransactionalProducer
 from shared.stage.retry import Backoff

@@ -2,8 +2,6 @@
 Settings of the stage runtimes, section `stage`: the same names in every stage process.
 """
 
-from typing import Literal
-
 from pydantic import Field
 
 from shared.settings import Section
@@ -74,9 +72,6 @@ class StageSettings(Section):
         1.0, ge=0, description="the wait before a task is opened again that another process took over; it doubles"
     )
     ledger_close_seconds: float = Field(5.0, gt=0, description="how long a task's producer may take to stop")
-    ledger_failed_input: Literal["stop", "dead_letter"] = Field(
-        "stop", description="what becomes of an input at which the ledger fails unexpectedly for the second time"
-    )
     epochs_remembered_max: int = Field(
         100_000, gt=0, description="conversations whose newest turn a stage remembers, the least recent forgotten first"
     )

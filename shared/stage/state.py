@@ -80,6 +80,18 @@ class MemoryStateStore:
         self._size_bytes = 0
 
 
+class UnreadableStateError(Exception):
+    """What the store holds of a key is no state; the cause says why."""
+
+
+class UnwritableStateError(Exception):
+    """The state of `key` cannot be encoded; the cause says why."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__("a state cannot be encoded")
+        self.key = key
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A key's new encoded state (`None` deletes it) and due time, as they go into the changelog."""
@@ -111,7 +123,13 @@ class KeyedState(Generic[S]):
         self._sealed: dict[bytes, tuple[S | None, Change]] = {}
 
     def get(self, key: bytes) -> S | None:
-        """The state of *key*, changes that are not committed yet included."""
+        """
+        The state of *key*, changes that are not committed yet included.
+
+        Raises:
+            UnreadableStateError: it cannot be decoded.
+
+        """
         if (changed := self._changed.get(key)) is not None:
             return changed[0]
         if (sealed := self._sealed.get(key)) is not None:
@@ -122,9 +140,30 @@ class KeyedState(Generic[S]):
         data = self.store.get(key)
         if data is None:
             return None
-        state = self._decode(data)
+        state = self._decoded(data)
         self._remember(key, state, len(key) + len(data))
         return state
+
+    def get_anew(self, key: bytes) -> S | None:
+        """
+        As `get`, but decoded anew from what is written, or will be, of the state: what the memory holds may be at
+        fault.
+
+        Raises:
+            UnreadableStateError: it cannot be decoded.
+            Exception: it cannot be encoded.
+
+        """
+        if (changed := self._changed.get(key)) is not None:
+            state, due_ms = changed
+            fresh = None if state is None else self._decoded(self._encode(state))
+            self._changed[key] = (fresh, due_ms)
+            return fresh
+        if (sealed := self._sealed.get(key)) is not None:
+            value = sealed[1].value
+            return None if value is None else self._decoded(value)
+        self._forget(key)
+        return self.get(key)
 
     def put(self, key: bytes, state: S | None, due_ms: int | None) -> int:
         """
@@ -145,13 +184,17 @@ class KeyedState(Generic[S]):
         Close the group: its changes, each key once, encoded. They stay uncommitted until `settle`.
 
         A key that came and went within the group leaves no trace.
+
+        Raises:
+            UnwritableStateError: a state cannot be encoded.
+
         """
         if self._sealed:
             raise RuntimeError("a group was sealed while the one before it was neither settled nor thrown away")
         changed, self._changed = self._changed, {}
         for key, (state, due_ms) in changed.items():
             if state is not None:
-                self._sealed[key] = (state, Change(key, self._encode(state), due_ms))
+                self._sealed[key] = (state, Change(key, self._encoded(key, state), due_ms))
             elif self.store.get(key) is not None:
                 self._sealed[key] = (None, Change(key, None, None))
         return [change for _, change in self._sealed.values()]
@@ -166,6 +209,22 @@ class KeyedState(Generic[S]):
                 self.store.put(key, change.value, change.due_ms)
                 self._remember(key, state, len(key) + len(change.value))
         self._sealed = {}
+
+    def _decoded(self, data: bytes) -> S:
+        try:
+            return self._decode(data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise UnreadableStateError(f"a state cannot be decoded: {type(error).__name__}") from error
+
+    def _encoded(self, key: bytes, state: S) -> bytes:
+        try:
+            return self._encode(state)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise UnwritableStateError(key) from error
 
     def _remember(self, key: bytes, state: S, size_bytes: int) -> None:
         self._forget(key)

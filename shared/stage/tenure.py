@@ -7,8 +7,8 @@ from collections import deque
 from random import Random
 
 from shared.errors import Fatal, Retryable
+from shared.stage.commit_group import StateFailedError
 from shared.stage.errors import OwnershipLost
-from shared.stage.fold import InputFailedError
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
 
@@ -44,8 +44,8 @@ class Tenure:
     """What is remembered of an owned task from one opening to the next."""
 
     def __init__(self, settings: StageSettings, restarts: Restarts, random: Random | None = None) -> None:
-        self.condemned: str | None = None
-        """The record to dead-letter, whatever the ledger raises at it."""
+        self.condemned: dict[bytes, StateFailedError] = {}
+        """Keys to set apart when the task is opened: their states could not be written, twice."""
         self._settings = settings
         self._restarts = restarts
         random = random or Random()
@@ -54,12 +54,13 @@ class Tenure:
         self._takeover = Backoff(
             settings.ledger_takeover_wait_seconds, 10 * settings.ledger_takeover_wait_seconds, random
         )
-        self._failed_at: str | None = None
+        self._failed: set[bytes] = set()
         self._attempt = 0
 
     def committed(self) -> None:
-        """A transaction went well."""
+        """A transaction went well; what was set apart at the opening is so for good."""
         self._attempt = 0
+        self.condemned.clear()
 
     def wait_after(self, error: Exception, now: float) -> float:
         """
@@ -71,7 +72,7 @@ class Tenure:
         """
         if isinstance(error, Fatal):
             raise error
-        if isinstance(error, InputFailedError):
+        if isinstance(error, StateFailedError):
             self._blame(error)
             return 0.0
         self._attempt += 1
@@ -82,13 +83,7 @@ class Tenure:
         self._restarts.count(error, now)
         return self._backoff.wait_seconds(self._attempt)
 
-    def _blame(self, error: InputFailedError) -> None:
-        again, self._failed_at = error.where == self._failed_at, error.where
-        if not again:
-            return
-        if self._settings.ledger_failed_input == "stop" or error.where == self.condemned:
-            raise Fatal(
-                f"{error}. It failed there before, from the committed state: mend the ledger and start again, or set "
-                "HOLDFAST_STAGE_LEDGER_FAILED_INPUT=dead_letter to send such records to dead.letters."
-            ) from error
-        self.condemned = error.where
+    def _blame(self, error: StateFailedError) -> None:
+        if error.key in self._failed:
+            self.condemned[error.key] = error
+        self._failed.add(error.key)

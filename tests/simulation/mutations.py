@@ -21,8 +21,9 @@ from shared.events.turns import Outcome
 from shared.stage import ledger, progress, supersede
 from shared.stage.attempts import Attempts
 from shared.stage.base import Output, Record
+from shared.stage.commit_group import CommitGroup
 from shared.stage.dead_letters import dead_letter
-from shared.stage.fold import CommitGroup, Fold
+from shared.stage.fold import Fold
 from shared.stage.ledger_task import LedgerTask
 from shared.stage.outbox import Outbox
 from shared.stage.progress import Progress

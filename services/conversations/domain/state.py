@@ -14,10 +14,13 @@ from pydantic_core import from_json, to_json
 
 from services.conversations.domain.calls import Call, Calls, Standing
 from services.conversations.domain.transcript import EMPTY, NO_SEQUENCE, Entry, Transcript, transcript_of
-from shared.errors import Fatal
 from shared.events.conversation import Mode
 
 VERSION = 1
+
+
+class StateError(ValueError):
+    """A conversation's state cannot be read, or is not to be written."""
 
 
 class OpenTurn(NamedTuple):
@@ -147,14 +150,14 @@ def decode(data: bytes) -> ConversationState:
     The state that `encode` wrote, here or in an older release.
 
     Raises:
-        Fatal: *data* is no state, or of a newer release than this process can read.
+        StateError: *data* is no state, or of a newer release than this process can read.
 
     """
     first, *utterances = data.split(b"\n")
     try:
         head = from_json(first)
         if head["v"] > VERSION:
-            raise Fatal(
+            raise StateError(
                 f"a conversation's state was written in format {head['v']}; this release reads up to {VERSION}: "
                 "run the release that wrote it, or a newer one"
             )
@@ -174,11 +177,10 @@ def decode(data: bytes) -> ConversationState:
                 "transcript": _transcript(head, utterances),
             }
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Fatal(
-            f"a conversation's state cannot be read ({type(error).__name__}: {error}); the changelog is damaged: "
-            "restore it, or delete the key's record to begin the conversation anew"
-        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if isinstance(error, StateError):
+            raise
+        raise StateError(f"a conversation's state cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _transcript(head: dict[str, Any], utterances: list[bytes]) -> Transcript:

@@ -5,15 +5,19 @@ A clock that jumps, and the parts that every test of a stage needs.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from shared.stage.base import Record
+from shared.stage.base import Output, Record, Transition
+from shared.stage.fold import Fold
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
+from shared.stage.state import KeyedState, MemoryStateStore
+from shared.stage.timers import Timers
 from tests.unit.shared.stage.concurrent_world import World
 
 T = TypeVar("T")
@@ -103,3 +107,91 @@ def simulate(virtual, metrics):
         virtual(main())
 
     return run
+
+
+@dataclass
+class Scripted:
+    """A ledger that does what the test says: `then` is a transition, an error to raise, or a function of the state."""
+
+    then: Any = None
+    seen: list[Any] = field(default_factory=list)
+
+    def decode(self, data):
+        return data.decode()
+
+    def encode(self, state):
+        return state.encode()
+
+    def apply(self, state, record, now_ms):
+        self.seen.append((state, record.offset, now_ms))
+        return self._result(state)
+
+    def wake(self, key, state, now_ms):
+        self.seen.append((state, key, now_ms))
+        return self._result(state)
+
+    def anew(self, now_ms):
+        return Transition(f"anew at {now_ms}", None)
+
+    def forgets(self, record):
+        return record.value == b"forget"
+
+    def _result(self, state):
+        result = self.then(state) if callable(self.then) else self.then
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+@pytest.fixture
+def ledger():
+    return Scripted()
+
+
+class Letters:
+    """Letters that are the record and nothing else; `counted` is how many records were handled."""
+
+    counted = 0
+
+    def accepted(self):
+        self.counted += 1
+
+    def rejected(self, record, _error):
+        return Output("dead.letters", record.key, record.value)
+
+    held = rejected
+
+
+@pytest.fixture
+def letters():
+    return Letters()
+
+
+@pytest.fixture
+def build(ledger, letters):
+    def build(**changes):
+        store, timers = MemoryStateStore(), Timers()
+        store.put(b"k", b"old", 50)
+        timers.schedule(b"k", 50)
+        options = {
+            "task": 3,
+            "changelog": "state",
+            "positions": {"in": 10, "more": 20},
+            "letters": letters,
+            "quarantined": {},
+            "records_max": 100,
+            "bytes_max": 1_000_000,
+        }
+        return Fold(
+            ledger,
+            KeyedState(store, ledger.decode, ledger.encode, cache_bytes_max=1_000),
+            timers,
+            **{**options, **changes},
+        )
+
+    return build
+
+
+@pytest.fixture
+def fold(build):
+    return build()

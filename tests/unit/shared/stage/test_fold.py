@@ -1,84 +1,12 @@
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 
 from shared.broker.clients import RECORD_BYTES_MAX
 from shared.broker.topics import DEAD_LETTER_BYTES_MAX
-from shared.errors import Fatal, Invalid
+from shared.errors import Invalid
 from shared.stage.base import Output, Transition
-from shared.stage.fold import Fold, InputFailedError, due_of
+from shared.stage.commit_group import StateFailedError
+from shared.stage.fold import due_of
 from shared.stage.ports import Committed, Position
-from shared.stage.state import KeyedState, MemoryStateStore
-from shared.stage.timers import Timers
-
-
-@dataclass
-class Scripted:
-    """A ledger that does what the test says: `then` is a transition, an error to raise, or a function of the state."""
-
-    then: Any = None
-    seen: list[Any] = field(default_factory=list)
-
-    def decode(self, data):
-        return data.decode()
-
-    def encode(self, state):
-        return state.encode()
-
-    def apply(self, state, record, now_ms):
-        self.seen.append((state, record.offset, now_ms))
-        return self._result(state)
-
-    def wake(self, key, state, now_ms):
-        self.seen.append((state, key, now_ms))
-        return self._result(state)
-
-    def _result(self, state):
-        result = self.then(state) if callable(self.then) else self.then
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-
-@pytest.fixture
-def ledger():
-    return Scripted()
-
-
-@pytest.fixture
-def accepted():
-    return []
-
-
-@pytest.fixture
-def build(ledger, accepted):
-    def build(**changes):
-        store, timers = MemoryStateStore(), Timers()
-        store.put(b"k", b"old", 50)
-        timers.schedule(b"k", 50)
-        options = {
-            "task": 3,
-            "changelog": "state",
-            "positions": {"in": 10, "more": 20},
-            "accept": lambda: accepted.append(1),
-            "reject": lambda record, _: Output("dead.letters", record.key, record.value),
-            "records_max": 100,
-            "bytes_max": 1_000_000,
-        }
-        return Fold(
-            ledger,
-            KeyedState(store, ledger.decode, ledger.encode, cache_bytes_max=1_000),
-            timers,
-            **{**options, **changes},
-        )
-
-    return build
-
-
-@pytest.fixture
-def fold(build):
-    return build()
 
 
 def outputs(fold):
@@ -151,16 +79,7 @@ def test_a_due_key_is_woken_once_and_the_change_is_written_although_the_state_is
     assert (group.progress, group.wakes) == ({}, 1)
 
 
-@pytest.mark.parametrize("due_ms", [50, 49])
-def test_a_wake_that_leaves_its_due_time_in_the_past_is_refused(fold, ledger, due_ms):
-    """It would be woken for ever."""
-    ledger.then = Transition("new", due_ms)
-
-    with pytest.raises(InputFailedError, match=r"timer of b'k', due 50, task 3 with ValueError"):
-        fold.wake(60)
-
-
-def test_an_invalid_record_is_dead_lettered_in_the_same_group_and_the_state_stays(fold, ledger, accepted, make_record):
+def test_an_invalid_record_is_dead_lettered_in_the_same_group_and_the_state_stays(fold, ledger, letters, make_record):
     ledger.then = Invalid("bad_json", "no")
     fold.apply(make_record(10, value=b"{"), 1)
 
@@ -168,11 +87,10 @@ def test_an_invalid_record_is_dead_lettered_in_the_same_group_and_the_state_stay
     assert [(o.topic, o.value) for o in group.outputs] == [("dead.letters", b"{")]
     assert group.rejected == ["bad_json"]
     assert group.progress == {Position("in", 3): Committed(11)}
-    assert accepted == []
+    assert letters.counted == 0
 
 
-def test_a_dead_letter_too_large_for_the_broker_goes_without_its_value(build, ledger, make_record):
-    fold = build(reject=lambda record, _: Output("dead.letters", record.key, record.value))
+def test_a_dead_letter_too_large_for_the_broker_goes_without_its_value(fold, ledger, make_record):
     ledger.then = Invalid("text_too_long", "no")
     fold.apply(make_record(10, value=b"x" * DEAD_LETTER_BYTES_MAX), 1)
 
@@ -191,12 +109,13 @@ def test_an_output_that_the_broker_would_refuse_rejects_its_record(fold, ledger,
     assert fold.state.get(b"k") == "old"
 
 
-def test_a_state_that_outgrew_a_record_stops_the_process(fold, ledger, make_record):
+def test_a_state_that_outgrew_a_record_fails_its_group_and_is_named(fold, ledger, make_record):
     ledger.then = Transition("x" * RECORD_BYTES_MAX)
     fold.apply(make_record(10), 1)
 
-    with pytest.raises(Fatal, match="Bound what the ledger keeps per key"):
+    with pytest.raises(StateFailedError, match="it takes 104") as caught:
         fold.seal()
+    assert caught.value.key == b"k"
 
 
 def test_a_record_without_a_key_has_no_state_to_change(fold, ledger, make_record):
@@ -209,41 +128,6 @@ def test_a_record_without_a_key_has_no_state_to_change(fold, ledger, make_record
     assert group.rejected == ["missing_key"]
     assert [o.topic for o in group.outputs] == ["dead.letters", "out"]
     assert ledger.seen[0][0] is None
-
-
-def test_a_deleted_state_cannot_be_woken(fold, ledger, make_record):
-    ledger.then = Transition(None, 70)
-
-    with pytest.raises(InputFailedError, match="with ValueError"):
-        fold.apply(make_record(10), 1)
-
-
-def test_an_unexpected_error_names_the_record_and_quotes_nothing_of_it(fold, ledger, make_record):
-    ledger.then = KeyError("my secret")
-
-    with pytest.raises(InputFailedError) as caught:
-        fold.apply(make_record(10, partition=3), 1)
-    assert str(caught.value) == "the ledger failed at in, partition 3, offset 10 with KeyError"
-
-
-def test_a_state_that_cannot_be_decoded_fails_its_input_and_is_not_rejected(fold, ledger, make_record):
-    def corrupt(_):
-        raise Invalid("bad_json", "the state, not the record")
-
-    fold.state._decode = corrupt
-
-    with pytest.raises(InputFailedError):
-        fold.apply(make_record(10), 1)
-
-
-def test_a_condemned_record_is_dead_lettered_whatever_it_raises(build, ledger, make_record):
-    fold = build(condemned="in, partition 3, offset 10")
-    ledger.then = KeyError("my secret")
-    fold.apply(make_record(10, partition=3), 1)
-
-    assert fold.seal().rejected == ["unexpected_error"]
-    with pytest.raises(InputFailedError):
-        fold.apply(make_record(11, partition=3), 1)
 
 
 def test_a_group_is_full_at_its_records_and_at_its_bytes(build, ledger, make_record):

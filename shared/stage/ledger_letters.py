@@ -1,0 +1,50 @@
+"""
+The dead letters of a ledger stage: of records that it calls invalid, and of those whose key is in quarantine.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from shared.errors import Invalid
+from shared.stage.base import Output, Record
+from shared.stage.dead_letters import RejectionLimit, dead_letter
+from shared.stage.settings import StageSettings
+
+_log = structlog.get_logger(__name__)
+
+
+class LedgerLetters:
+    """A `shared.stage.fold.Letters` of the stage *name*; *clock* tells unix seconds."""
+
+    def __init__(self, name: str, settings: StageSettings, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._clock = clock
+        self._limit = RejectionLimit(settings)
+
+    def accepted(self) -> None:
+        """A record was handled."""
+        self._limit.accepted()
+
+    def rejected(self, record: Record, error: Invalid) -> Output:
+        """
+        The letter of a *record* that the ledger called invalid.
+
+        Raises:
+            Fatal: there are too many.
+
+        """
+        self._limit.rejected(self._name, error.reason)
+        _log.warning(
+            "record dead-lettered",
+            stage=self._name,
+            reason=error.reason,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+        return self.held(record, error)
+
+    def held(self, record: Record, error: Invalid) -> Output:
+        """The letter of a *record* whose key is in quarantine; there may be any number."""
+        return dead_letter(self._name, record, error, attempts=1, first_failed_at=self._clock())
