@@ -174,7 +174,7 @@ _BODIES: Final[dict[str, Body]] = {
         in_reply_to=(_POSTED_ID,),
     ),
     release.RELEASED: release.ConversationReleased(
-        quarantine=derived_id("quarantine", _TENANT, _CONVERSATION), by="ada", reason="mended in 0.4.1"
+        quarantine=derived_id("quarantine", _TENANT, _CONVERSATION), by="ada", reason="the release of today reads it"
     ),
     "approval.requested": conversation.ApprovalRequested(
         approval_id=derived_id(_TURN_ID, "order-transfer"),

@@ -340,20 +340,20 @@ class Fold(Generic[S]):
         record, key = said.record, said.record.key or b""
         mark = self.quarantined.get(key)
         if mark is None:
-            return Applied.UNCHANGED if record.topic in self._first_hand else self._folded(record, now_ms)
+            return self._second_hand(record, now_ms)
         if mark.id != said.quarantine:
             return self._hold(record)
         if said.number <= mark.released:
             return Applied.UNCHANGED
         if not mark.releasing:
             return self._hold(record, said.number)
-        if record.topic in self._first_hand:
-            applied = Applied.UNCHANGED
-        else:
-            applied = self._folded(record, now_ms, said.number)
+        applied = self._second_hand(record, now_ms, said.number)
         if (mark := self.quarantined[key]).releasing:
             self._go_on(key, replace(mark, released=said.number))
         return applied
+
+    def _second_hand(self, record: Record, now_ms: int, number: int = 0) -> Applied:
+        return Applied.UNCHANGED if record.topic in self._first_hand else self._folded(record, now_ms, number)
 
     def _go_on(self, key: bytes, mark: Quarantine) -> None:
         """A release got as far as *mark*, which may be its end."""

@@ -62,10 +62,10 @@ class LedgerStage(Generic[S]):
     Runs *ledger* over the records of *inputs*, as member of the group *name*.
 
     *changelog* is a compacted topic with as many partitions as the inputs. *store* makes the empty state store of a
-    task. *releases* is the input, if any, on which operators end quarantines, and what came on an input of *first_hand* is
-    not believed there. *clock* tells unix seconds; timers go by
-    it. *random* draws the jitter of waits. The stage sets `health.ready` while it is in its group, and beats as
-    `fetch`. *spans* are told of each input that something was written of, once that is committed.
+    task. *releases* is the input, if any, on which operators end quarantines; inputs of *first_hand* are believed on
+    themselves alone, not there (fold.py). *clock* tells unix seconds; timers go by it. *random* draws the jitter of
+    waits. The stage sets `health.ready` while it is in its group, and beats as `fetch`. *spans* are told of each input
+    that something was written of, once that is committed.
     """
 
     def __init__(

@@ -229,6 +229,13 @@ LEDGER: Final = (
         "Near the process's memory: shorter transcript windows, or more processes.",
     ),
     Metric(
+        "holdfast_ledger_quarantined",
+        "gauge",
+        ("stage",),
+        "Conversations in quarantine, in the tasks owned.",
+        "Any: `holdfast quarantine list`; mend what the ledger failed at, and release them.",
+    ),
+    Metric(
         "holdfast_ledger_timers",
         "gauge",
         ("stage",),

@@ -12,9 +12,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from services.conversations.domain.state import VERSION, ConversationState, OpenTurn, Performed, decode, encode
+from services.conversations.domain.state import (
+    VERSION,
+    ConversationState,
+    OpenTurn,
+    Performed,
+    StateError,
+    decode,
+    encode,
+)
 from services.conversations.domain.transcript import Entry, transcript_of
-from shared.errors import Fatal
 from shared.events import codec
 from shared.events.examples import example
 from shared.events.schema import event_types
@@ -150,6 +157,6 @@ def test_a_state_with_fields_of_a_later_release_is_read_without_them(path):
     assert decode(b"\n".join((json.dumps(head).encode(), *messages))) == decode(path.read_bytes())
 
 
-def test_a_format_that_this_release_cannot_read_stops_it_and_says_so():
-    with pytest.raises(Fatal, match=f"reads up to {VERSION}"):
+def test_a_format_that_this_release_cannot_read_is_refused_and_says_so():
+    with pytest.raises(StateError, match=f"reads up to {VERSION}"):
         decode(json.dumps({"v": VERSION + 1}).encode())

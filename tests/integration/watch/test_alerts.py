@@ -28,7 +28,7 @@ from services.matcher.domain.compiled import ALL_MAX
 from services.operator.adapters.effects import EffectsPlan, effects_playbook
 from services.operator.adapters.fleet import Fleet, Member
 from services.operator.adapters.playbooks import publish_playbook
-from services.operator.adapters.publisher import Publisher, posted
+from services.operator.adapters.publisher import Publisher, event, posted
 from services.operator.adapters.samples import bank_playbook, sample_dialogues
 from services.operator.adapters.stack import STAGES, Stack, StackPlan, listening, running
 from services.operator.faults.model_proxy import Misbehaviour, ModelProxy, answering
@@ -36,8 +36,9 @@ from services.operator.faults.post import message
 from services.operator.toolworld.server import Manners, ToolWorld
 from shared.broker.clients import KafkaSettings, consumer, producer
 from shared.broker.local import free_port_base
+from shared.events.conversation import ConversationErased
 from shared.events.envelope import Address
-from shared.events.topics import TURNS_DRAFTED, TURNS_OPENED
+from shared.events.topics import CONVERSATIONS_STATE, TURNS_DRAFTED, TURNS_OPENED
 from shared.playbook.knowledge import Retriever
 from shared.playbook.model import Guideline
 from shared.stage.assignor import TaskAssignor
@@ -288,12 +289,33 @@ async def dies(scene: Scene) -> AsyncIterator[None]:
     yield
 
 
+def damaged(scene: Scene) -> AbstractAsyncContextManager[None]:
+    """States that cannot be read are found when a task is opened anew: `twins`, in the same step, sees to that."""
+
+    async def damage() -> None:
+        keys: list[Address] = []
+        topic = f"{scene.stack.kafka.namespace}{CONVERSATIONS_STATE}"
+        try:
+            async with producer(scene.stack.kafka) as writer:
+                while True:
+                    keys.append(Address(TENANT, f"damaged-{next(scene.numbers)}"))
+                    await writer.send_and_wait(topic, b"no state", key=keys[-1].key)
+                    await asyncio.sleep(PARTITIONS * TWIN_SECONDS)
+                    await scene.publisher.publish([(keys[-1], posted(keys[-1], scene.agent, "hello"))])
+        finally:
+            erased = [(one, event(one, "conversation.erased", ConversationErased())) for one in keys]
+            await scene.publisher.publish(erased)
+
+    return beside(damage())
+
+
 Fault = Callable[[Scene], AbstractAsyncContextManager[None]]
 STEPS: tuple[dict[Fault, set[str]], ...] = (
     {
         poison: {"HoldfastDeadLetters", "HoldfastManyDeadLetters"},
         strangers: {"HoldfastRebalances"},
         twins: {"HoldfastTasksLost"},
+        damaged: {"HoldfastQuarantine"},
         clocks: {"HoldfastClockApart"},
         dear: {"HoldfastTokenSpend"},
         bad_tools: {"HoldfastToolFails", "HoldfastToolUnknown", "HoldfastRetrieversFail"},

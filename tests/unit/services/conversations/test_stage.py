@@ -6,7 +6,8 @@ import json
 import pytest
 from aiokafka.partitioner import murmur2
 
-from shared.errors import Fatal, Invalid
+from services.conversations.domain.state import StateError
+from shared.errors import Invalid
 from shared.events import codec
 from shared.events.claims import Judge
 from shared.events.conversation import Author, ResponseOrigin
@@ -693,7 +694,7 @@ class TestMetrics:
         assert sample("holdfast_response_latency_seconds_sum") == 1.5
 
 
-def test_a_damaged_state_stops_the_process(world):
+def test_a_damaged_state_is_refused(world):
     for data in (b"", b"{", b"[]", b'{"v":2}', b'{"v":1}\nx', b'{"v":1,"open":{}}'):
-        with pytest.raises(Fatal):
+        with pytest.raises(StateError):
             world().ledger.decode(data)

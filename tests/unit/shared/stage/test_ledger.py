@@ -44,7 +44,15 @@ class Counter:
         state = ((state[0] if state else 0) + 1, due_ms)
         return Transition(state, due_ms, (Output("out", record.key, f"{record.value.decode()} {state[0]}".encode()),))
 
+    def anew(self, now_ms):  # noqa: ARG002
+        return Transition((0, None))
+
+    def forgets(self, record):
+        return record.value == b"forget"
+
     def wake(self, key, state, now_ms):
+        if key in self.errors:
+            raise self.errors[key]
         return Transition((state[0], None), None, (Output("out", key, f"woken at {now_ms}".encode()),))
 
 
@@ -308,23 +316,110 @@ def test_a_stage_that_rejects_everything_stops(virtual, registry):
     virtual(main())
 
 
-def test_an_input_at_which_the_ledger_fails_twice_stops_the_process_and_is_not_passed_over(virtual, registry):
+def reasons(world):
+    return [dict(letter.headers)["x-holdfast-reason"].decode() for letter in world.broker.records("dead.letters", 0)]
+
+
+def test_a_key_at_which_the_ledger_fails_costs_its_partition_nothing_and_is_counted(virtual, registry):
     async def main():
         world = World(registry)
         world.ledger.errors[b"poison"] = KeyError("bug")
-        world.feed(b"a", b"b")
-        async with world.running():
+        async with world.running(restarts_max=0):
+            world.feed(b"a", b"poison", b"d")
+            world.feed(b"x", b"y", key=b"other")
             await asyncio.sleep(1)
-        world.feed(b"poison", b"d")
-        with pytest.raises(Fatal, match="in, partition 0, offset 2 with KeyError"):
-            await world.stage().run(asyncio.Event())
-        assert world.out() == ["a 1", "b 2"]
-        assert world.committed() == 2
+            assert world.out() == ["a 1", "x 1", "y 2"]
+            assert reasons(world) == ["quarantined", "quarantined"]
+            assert world.committed() == 5
+            assert world.value("holdfast_ledger_quarantined") == 1
 
-        world.ledger.errors.clear()
+    virtual(main())
+
+
+def test_a_quarantine_holds_for_whoever_owns_the_task_next(virtual, registry):
+    async def main():
+        world = World(registry)
+        world.ledger.errors[b"poison"] = KeyError("bug")
+        world.feed(b"a", b"poison")
         async with world.running():
             await asyncio.sleep(1)
-        assert world.out() == ["a 1", "b 2", "poison 3", "d 4"], "a mended ledger goes on there"
+        world.ledger.errors.clear()
+        world.feed(b"b")
+        async with world.running():
+            await asyncio.sleep(1)
+            assert world.out() == ["a 1"]
+            assert reasons(world) == ["quarantined", "quarantined"]
+            assert world.value("holdfast_ledger_quarantined") == 1
+
+    virtual(main())
+
+
+def test_a_timer_that_fails_costs_its_key_alone(virtual, registry):
+    async def main():
+        world = World(registry)
+        world.ledger.errors[b"k"] = RecursionError()
+        async with world.running(restarts_max=0):
+            world.feed(b"1000500")
+            world.feed(b"1000500", key=b"other")
+            await asyncio.sleep(2)
+            assert [told.partition(" at ")[0] for told in world.out()] == ["1000500 1", "1000500 1", "woken"]
+            assert world.value("holdfast_ledger_quarantined") == 1
+
+    virtual(main())
+
+
+def test_a_state_that_cannot_be_written_costs_two_openings_and_its_key_alone(virtual, registry):
+    async def main():
+        world = World(registry)
+        encode = world.ledger.encode
+
+        def sound_below_three(state):
+            if state[0] >= 3:
+                raise ValueError("no")
+            return encode(state)
+
+        world.ledger.encode = sound_below_three
+        async with world.running(restarts_max=0):
+            world.feed(b"a", b"b", b"c", b"d")
+            world.feed(b"x", key=b"other")
+            await asyncio.sleep(3)
+            assert "x 1" in world.out()
+            assert set(reasons(world)) == {"quarantined"}
+            assert world.value("holdfast_rebalances_total", kind="lost") == 2
+            assert world.value("holdfast_ledger_quarantined") == 1
+
+    virtual(main())
+
+
+def test_a_state_that_cannot_be_read_at_the_start_costs_its_key_alone_and_stays(virtual, registry):
+    async def main():
+        world = World(registry)
+        world.broker.append(Output("state", b"k", b"[" * 5_000), 0)
+        world.broker.append(Output("state", b"due", b"[1, null]", (("due", b"soon"),)), 0)
+        world.feed(b"a")
+        world.feed(b"b", key=b"due")
+        world.feed(b"x", key=b"other")
+        async with world.running(restarts_max=0):
+            await asyncio.sleep(1)
+            assert world.out() == ["x 1"]
+            states = {record.key: record.value for record in world.broker.records("state", 0)}
+            assert states[b"k"] == b"[" * 5_000
+            assert states[b"due"] == b"[1, null]"
+            assert world.value("holdfast_ledger_quarantined") == 2
+
+    virtual(main())
+
+
+def test_any_number_of_records_may_be_held(virtual, registry):
+    """A conversation in quarantine that floods is no reason to stop for everybody."""
+
+    async def main():
+        world = World(registry)
+        world.ledger.errors[b"poison"] = KeyError("bug")
+        async with world.running(dead_letters_consecutive_max=3):
+            world.feed(b"poison", *[b"a"] * 20)
+            await asyncio.sleep(1)
+            assert len(reasons(world)) == 21
 
     virtual(main())
 
@@ -347,20 +442,6 @@ def test_a_fault_that_passes_costs_a_task_one_opening(virtual, registry):
             world.feed(b"a", b"b", b"c")
             await asyncio.sleep(5)
             assert world.out() == ["a 1", "b 2", "c 3"]
-
-    virtual(main())
-
-
-def test_a_failing_record_is_dead_lettered_where_the_settings_say_so(virtual, registry):
-    async def main():
-        world = World(registry)
-        world.ledger.errors[b"poison"] = KeyError("bug")
-        async with world.running(ledger_failed_input="dead_letter"):
-            world.feed(b"a", b"poison", b"c")
-            await asyncio.sleep(5)
-            assert world.out() == ["a 1", "c 2"]
-            [letter] = world.broker.records("dead.letters", 0)
-            assert dict(letter.headers)["x-holdfast-reason"] == b"unexpected_error"
 
     virtual(main())
 
@@ -487,16 +568,6 @@ def test_a_broken_membership_is_replaced_and_the_tasks_go_on(virtual, registry):
             await asyncio.sleep(1)
             assert world.out() == ["a 1", "b 2"]
             assert world.value("holdfast_ledger_restore_duration_seconds_count") == 2, "neither task was opened anew"
-
-    virtual(main())
-
-
-def test_a_changelog_that_no_ledger_wrote_stops_the_process(virtual, registry):
-    async def main():
-        world = World(registry)
-        world.broker.append(Output("state", b"k", b"[1, null]", (("due", b"soon"),)), 0)
-        with pytest.raises(Fatal, match="state, partition 0, key b'k': the due time cannot be read"):
-            await world.stage().run(asyncio.Event())
 
     virtual(main())
 

@@ -1,8 +1,8 @@
 import pytest
 
 from shared.errors import Fatal, Retryable
+from shared.stage.commit_group import StateFailedError
 from shared.stage.errors import OwnershipLost
-from shared.stage.fold import InputFailedError
 from shared.stage.settings import StageSettings
 from shared.stage.tenure import Restarts, Tenure
 
@@ -16,8 +16,8 @@ def begin():
     return begin
 
 
-def failed(where="in, partition 0, offset 7"):
-    return InputFailedError(where, KeyError("k"))
+def failed(key=b"k"):
+    return StateFailedError(key, "KeyError")
 
 
 def test_a_task_that_another_process_took_waits_ever_longer_before_it_takes_it_back(begin):
@@ -54,38 +54,28 @@ def test_unexpected_errors_stop_the_process_when_there_are_too_many_at_once(begi
         tenure.wait_after(ValueError("bug"), 151)
 
 
-def test_a_failed_input_is_tried_once_more_at_once_and_then_stops_the_process(begin):
+def test_a_state_that_cannot_be_written_opens_the_task_anew_at_once(begin):
     tenure = begin()
 
     assert tenure.wait_after(failed(), 0) == 0
-    with pytest.raises(Fatal, match=r"in, partition 0, offset 7 .*LEDGER_FAILED_INPUT=dead_letter"):
-        tenure.wait_after(failed(), 0)
+    assert tenure.condemned == {}
 
 
-def test_another_input_has_its_own_second_attempt(begin):
+def test_the_second_time_its_key_is_condemned_until_a_transaction_has_said_so(begin):
     tenure = begin()
+    for key in (b"a", b"b", b"a"):
+        tenure.wait_after(failed(key), 0)
+    assert list(tenure.condemned) == [b"a"]
 
-    for where in ("a", "b", "a", "b"):
-        assert tenure.wait_after(failed(where), 0) == 0
-
-
-def test_a_record_is_condemned_at_its_second_failure_where_the_settings_say_so(begin):
-    tenure = begin(ledger_failed_input="dead_letter")
-
-    tenure.wait_after(failed(), 0)
-    assert tenure.condemned is None
-    tenure.wait_after(failed(), 0)
-    assert tenure.condemned == "in, partition 0, offset 7"
+    tenure.committed()
+    assert tenure.condemned == {}
 
 
-def test_what_cannot_be_condemned_stops_the_process_at_its_third_failure(begin):
-    """A timer is no record: there is nothing to send to dead.letters."""
-    tenure = begin(ledger_failed_input="dead_letter")
-    tenure.wait_after(failed("the timer"), 0)
-    tenure.wait_after(failed("the timer"), 0)
+def test_states_that_cannot_be_written_never_stop_the_process(begin):
+    tenure = begin(restarts_max=0)
 
-    with pytest.raises(Fatal):
-        tenure.wait_after(failed("the timer"), 0)
+    for number in range(100):
+        assert tenure.wait_after(failed(str(number % 7).encode()), 0) == 0
 
 
 def test_a_fatal_error_is_fatal(begin):

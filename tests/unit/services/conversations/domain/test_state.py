@@ -5,8 +5,7 @@ older.
 
 import pytest
 
-from services.conversations.domain.state import ConversationState, decode, encode
-from shared.errors import Fatal
+from services.conversations.domain.state import ConversationState, StateError, decode, encode
 
 # As release 0.1.0 wrote it; never edit, add the next release's beside it.
 RELEASE_0_1_0 = (
@@ -35,6 +34,23 @@ def test_what_is_missing_has_its_default():
     assert decode(b'{"v":1}') == ConversationState()
 
 
-def test_a_newer_format_stops_the_process_and_says_what_to_do():
-    with pytest.raises(Fatal, match="run the release that wrote it"):
+def test_a_newer_format_is_refused_and_says_what_to_do():
+    with pytest.raises(StateError, match="run the release that wrote it"):
         decode(b'{"v":2}')
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"v":"1"}',
+        b'{"v":1,"mode":7}',
+        b'{"v":1,"calls":' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"v":1}\n{}',
+    ],
+)
+def test_what_is_no_state_is_refused_as_that(data):
+    with pytest.raises(StateError):
+        decode(data)
