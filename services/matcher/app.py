@@ -34,6 +34,7 @@ async def build(settings: MatcherSettings, process: Process) -> AsyncIterator[Ru
         build_model(settings.llm, llm_metrics) as model,
         _meanings(settings, llm_metrics, matcher_metrics) as meanings,
     ):
+        process.health.obstacle = model.obstacle
         work = Matcher(model, playbooks, settings.matcher, matcher_metrics, meanings=meanings)
         stage = ConcurrentStage(
             process.service,

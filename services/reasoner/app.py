@@ -34,6 +34,7 @@ async def build(settings: ReasonerSettings, process: Process) -> AsyncIterator[R
     metrics, llm_metrics = StageMetrics(process.registry, process.service), LlmMetrics(process.registry)
     playbooks = PlaybookFollower(settings.kafka, process.registry)
     async with build_model(settings.llm, llm_metrics) as model, Outgoing(settings.outgoing) as outgoing:
+        process.health.obstacle = model.obstacle
         runner = Runners(outgoing, settings.outgoing)
         calling = Calling(model, runner, settings.reasoner, ToolMetrics(process.registry), ledger_time)
         metrics_of_drafts = ReasonerMetrics(process.registry)

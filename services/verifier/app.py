@@ -29,6 +29,7 @@ async def build(settings: VerifierSettings, process: Process) -> AsyncIterator[R
     metrics, llm_metrics = StageMetrics(process.registry, process.service), LlmMetrics(process.registry)
     playbooks = PlaybookFollower(settings.kafka, process.registry)
     async with build_model(settings.llm, llm_metrics) as model:
+        process.health.obstacle = model.obstacle
         work = Verifying(model, playbooks, settings.verifier, VerifierMetrics(process.registry), ledger_time)
         stage = ConcurrentStage(
             process.service,

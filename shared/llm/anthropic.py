@@ -2,13 +2,15 @@
 Anthropic's Messages API with `output_config.format`: the answer is held to the request's schema.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.llm.base import Completion, Finish, Request, Usage
 from shared.llm.errors import ModelUnavailable
+from shared.llm.http_errors import from_answer
 from shared.llm.settings import LlmSettings
-from shared.llm.wire import Reading, Wire, estimated_usage, named_model
+from shared.llm.usage import tokens_in
+from shared.llm.wire import Reading, Wire, estimated_usage, named_model, text_of
 
 API_VERSION = "2023-06-01"
 TEMPERATURE_MAX = 1.0
@@ -53,26 +55,57 @@ def payload(request: Request, settings: LlmSettings) -> dict[str, Any]:
 
 def read(answer: Mapping[str, Any], request: Request, model: str) -> Reading:
     """The completion in a message document; see `Wire.read`."""
+    if error := answer.get("error"):
+        raise from_answer(error)
     blocks = answer.get("content")
-    if not isinstance(blocks, list):
+    if not isinstance(blocks, list | str):
         raise ModelUnavailable("server_error", "the answer is no message; is HOLDFAST_LLM_URL right?")
-    texts = [block.get("text") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
-    text = "".join(part for part in texts if isinstance(part, str))
+    text = text_of(blocks) or text_of(_input(blocks))
     finish = FINISHES.get(str(answer.get("stop_reason")), "other")
     reported = _usage(answer.get("usage"))
     usage = reported or estimated_usage(request, text)
     return Reading(Completion(text, finish, usage, named_model(answer, model)), estimated=reported is None)
 
 
+def assemble(events: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The message that was streamed in *events*."""
+    whole: dict[str, Any] = {}
+    texts: list[str] = []
+    usage: dict[str, Any] = {}
+    for event in events:
+        if event.get("error"):
+            return event
+        message, delta = _object(event, "message"), _object(event, "delta")
+        whole |= {**message, **{name: value for name, value in delta.items() if name == "stop_reason"}}
+        texts.append(text_of(delta.get("text")))
+        usage |= _object(message, "usage") | _object(event, "usage")
+    return {**whole, "content": text_of(whole.get("content")) + "".join(texts), "usage": usage} if whole else None
+
+
+def _object(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    held = holder.get(name)
+    return held if isinstance(held, dict) else {}
+
+
+def _input(blocks: object) -> object:
+    """What the one tool call got that a gateway made of the schema."""
+    uses = [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
+    uses = [block for block in uses if block.get("type") == "tool_use"]
+    return uses[0].get("input") if len(uses) == 1 else None
+
+
 def _usage(reported: object) -> Usage | None:
     """All that is billed as input counts as input: what was read from the cache and what was written to it, too."""
     if not isinstance(reported, dict) or "input_tokens" not in reported:
         return None
-    spent = [reported.get(name) or 0 for name in INPUT_COUNTS]
-    output = reported.get("output_tokens")
-    if not isinstance(output, int) or not all(isinstance(count, int) for count in spent):
+    # What was not read from a cache, or not written to one, may be left out or null.
+    counts = [reported[name] for name in INPUT_COUNTS if name in reported]
+    spent = [tokens_in(count) for count in counts if count is not None]
+    made = tokens_in(reported.get("output_tokens"))
+    known = [count for count in spent if count is not None]
+    if made is None or reported["input_tokens"] is None or len(known) < len(spent):
         return None
-    return Usage(sum(spent), output, calls=1)
+    return Usage(sum(known), made, calls=1)
 
 
-WIRE: Final = Wire("/messages", headers, payload, read)
+WIRE: Final = Wire("/messages", headers, payload, read, assemble)

@@ -13,6 +13,7 @@ import httpx
 
 from shared.llm.adapter import HttpModel
 from shared.llm.base import Completion, LanguageModel, Request
+from shared.llm.errors import ModelRefused
 from shared.llm.limits.circuit import CircuitBroken
 from shared.llm.limits.measured import Measured
 from shared.llm.limits.places import PlaceLimited
@@ -35,6 +36,8 @@ class Client:
         self.metrics = metrics
         self._adapter = adapter
         self._model = limit(adapter, settings, metrics)
+        self._answered = False
+        self._refusal = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,7 +52,21 @@ class Client:
 
     async def complete(self, request: Request) -> Completion:
         """See `LanguageModel.complete`. Also raises InvalidAnswer (oversized)."""
-        return await self._model.complete(request)
+        try:
+            completion = await self._model.complete(request)
+        except ModelRefused as error:
+            self._refusal = str(error)
+            raise
+        self._answered = True
+        return completion
+
+    def obstacle(self) -> str:
+        """
+        Why every call would be refused: the last refusal, as long as the endpoint has answered none; else empty.
+
+        One that has answered is configured well: what it refuses then is a request's own, or an alert's.
+        """
+        return "" if self._answered else self._refusal
 
     def count_answer(self, purpose: str, kind: str) -> None:
         """Count an answer that was no good, or fenced."""

@@ -20,15 +20,19 @@ from shared.arq.prompt import Message
 from shared.llm import openai
 from shared.llm.adapter import HttpModel
 from shared.llm.base import Completion, LanguageModel, Request, Usage
+from shared.llm.body import no_stream
 from shared.llm.client import limit
 from shared.llm.errors import ModelUnavailable
+from shared.llm.http_errors import from_answer
 from shared.llm.metrics import LlmMetrics
 from shared.llm.settings import LlmSettings
+from shared.llm.usage import tokens_in
 from shared.llm.wire import Reading, Wire, estimated_usage, named_model
 
 Vectors = npt.NDArray[np.float32]
 
 PURPOSE = "embed"
+NOT_A_VECTOR_EACH = "the endpoint gave not one finite vector for each text"
 
 
 class EmbeddingsSettings(LlmSettings):
@@ -153,30 +157,44 @@ def payload(request: Request, settings: LlmSettings) -> dict[str, Any]:
 
 def read(answer: Mapping[str, Any], request: Request, model: str) -> Reading:
     """The vectors in an answer, in whichever encoding, packed; see `Wire.read`."""
+    if error := answer.get("error"):
+        raise from_answer(error)
     try:
-        data = sorted(answer["data"], key=lambda item: item["index"])
-        matrix = np.stack([_row(item["embedding"]) for item in data])
-        places = [item["index"] for item in data]
-    except (LookupError, TypeError, ValueError):
+        matrix = np.stack([_row(item["embedding"]) for item in _in_order(answer["data"])])
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
         raise ModelUnavailable(
             "server_error", "the answer is no list of embeddings; is HOLDFAST_EMBEDDINGS_URL right?"
         ) from None
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True) if matrix.ndim == 2 else np.zeros(1)  # noqa: PLR2004
-    if places != list(range(len(request.messages))) or not np.isfinite(norms).all() or matrix.ndim != 2:  # noqa: PLR2004
-        raise ModelUnavailable("server_error", "the endpoint gave not one finite vector for each text")
+    if matrix.ndim != 2 or len(matrix) != len(request.messages) or not matrix.size:  # noqa: PLR2004
+        raise ModelUnavailable("server_error", NOT_A_VECTOR_EACH)
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    if not np.isfinite(norms).all():
+        raise ModelUnavailable("server_error", NOT_A_VECTOR_EACH)
     spent = answer.get("usage")
-    tokens = spent.get("prompt_tokens") if isinstance(spent, dict) else None
-    usage = Usage(tokens, 0, calls=1) if isinstance(tokens, int) else estimated_usage(request, "")
+    tokens = tokens_in(spent.get("prompt_tokens")) if isinstance(spent, dict) else None
+    usage = estimated_usage(request, "") if tokens is None else Usage(tokens, 0, calls=1)
     # A vector of zeros has no direction; it stays one, and is like nothing.
     packed_text = packed(np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0))
     return Reading(Completion(packed_text, "stop", usage, named_model(answer, model)), estimated=tokens is None)
+
+
+def _in_order(data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    The items of *data* by their index. Those without one take the places that are left, as they came: some servers
+    write none, others leave out the zero.
+    """
+    named = {item["index"]: item for item in data if item.get("index") is not None}
+    others = iter([item for item in data if item.get("index") is None])
+    return [named[place] if place in named else next(others, {}) for place in range(len(data))]
 
 
 def _row(given: object) -> Vectors:
     """One vector: base64 of little-endian float32, or a list of numbers."""
     if isinstance(given, str):
         return np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4").astype(np.float32)
-    return np.array(given, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        return np.array(given, dtype=np.float32)
 
 
 def packed(vectors: Vectors) -> str:
@@ -189,4 +207,4 @@ def unpacked(text: str, count: int) -> Vectors:
     return np.frombuffer(base64.b64decode(text), dtype=np.float32).reshape(count, -1)
 
 
-WIRE: Final = Wire("/embeddings", openai.headers, payload, read)
+WIRE: Final = Wire("/embeddings", openai.headers, payload, read, no_stream)

@@ -17,9 +17,9 @@ import aiohttp
 import httpx
 import structlog
 from httpx_aiohttp import AiohttpTransport
-from pydantic_core import from_json
 
 from shared.llm.base import Usage
+from shared.llm.body import Assemble, document_in_body, no_stream
 from shared.llm.errors import DeadlineExceeded, InvalidAnswer, ModelUnavailable
 from shared.llm.http_errors import from_status, from_transport, read_rejection
 from shared.llm.settings import LlmSettings
@@ -44,11 +44,19 @@ ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 log = structlog.get_logger(__name__)
 
 
+def address(base: str, path: str) -> httpx.URL:
+    """*base* with *path* at the end of its own path; its query, as some gateways ask for one, stays behind that."""
+    url = httpx.URL(base)
+    own, query, parameters = url.raw_path.partition(b"?")
+    return url.copy_with(raw_path=own.rstrip(b"/") + path.encode() + query + parameters)
+
+
 class Endpoint:
     """
     A pool of connections to one address.
 
-    *transport* replaces the real one in tests. `close` must be awaited at the end.
+    *assemble* puts together what comes as a stream of events; *transport* replaces the real one in tests. `close` must
+    be awaited at the end.
     """
 
     def __init__(
@@ -57,12 +65,15 @@ class Endpoint:
         path: str,
         headers: Mapping[str, str],
         *,
+        assemble: Assemble = no_stream,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
+        self._assemble = assemble
         # Parsed once: httpx parses an address given as text anew for each request.
-        self._url = httpx.URL(settings.url + path)
-        self._where = f"POST {self._url}"
+        self._url = address(settings.url, path)
+        # A query may hold a key.
+        self._where = f"POST {self._url.copy_with(query=None)}"
         self._client = httpx.AsyncClient(
             transport=transport or AiohttpTransport(client=self._session),
             headers={**BASE_HEADERS, **headers},
@@ -102,11 +113,8 @@ class Endpoint:
         # A lone surrogate, which a customer can send, has no UTF-8 form.
         content = ENCODER.encode(payload).encode("utf-8", "replace")
         body = await self._post(content, deadline, {REQUEST_ID: request_id} if request_id else {})
-        try:
-            answer = from_json(body, allow_inf_nan=False)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
+        answer = document_in_body(body, self._assemble)
+        if answer is None:
             raise ModelUnavailable(
                 "server_error", f"{self._where}: a success whose body is no JSON object; is this the API?"
             )
@@ -124,7 +132,7 @@ class Endpoint:
             if ends == deadline:
                 raise DeadlineExceeded(f"{self._where}: no whole answer before the request's deadline") from error
             raise ModelUnavailable("timeout", f"{self._where}: no whole answer in {ends - now:.0f} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             told = from_transport(error, where=self._where)
             if told is None:
                 raise

@@ -12,6 +12,7 @@ What a model call may raise.
 
 from shared.errors import HoldfastError, Retryable
 from shared.llm.base import Usage
+from shared.llm.remedies import Remedy
 
 
 class ModelUnavailable(Retryable):
@@ -44,12 +45,14 @@ class ModelRefused(HoldfastError):
     """
     The endpoint rejects the request as such.
 
-    `kind` is a bounded label: auth, not_found, quota, too_long, bad_request.
+    `kind` is a bounded label: auth, not_found, quota, too_long, bad_request. `remedy` is what mends it, where a
+    parameter was refused that a setting leaves out.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, *, remedy: Remedy | None = None) -> None:
         super().__init__(message)
         self.kind = kind
+        self.remedy = remedy
 
 
 class InvalidAnswer(HoldfastError):

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from shared.arq.blueprint import Blueprint, Queries
 from shared.arq.prompt import Prompt, Section
 from shared.errors import Fatal
+from shared.llm.answer_text import document_in
 from shared.llm.base import Completion, LanguageModel, Request
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.metrics import LlmMetrics
@@ -48,19 +49,20 @@ async def probe(model: LanguageModel, settings: LlmSettings, metrics: LlmMetrics
     Whether the endpoint of *model* enforces schemas, logged and in `holdfast_llm_schema_enforced`; one call.
 
     An endpoint that is away may come up later, and one that does not enforce costs discarded answers: neither is an
-    error.
+    error. A parameter that the endpoint refuses is left out, and the log names the setting, where the model is an
+    `HttpModel`; what is refused all the same keeps the process from being ready (see `Client.obstacle`).
 
     Raises:
         Fatal: the endpoint rejects the key or does not know the model: no call can succeed as configured.
 
     """
-    told = {"url": settings.url, "model": settings.model}
+    told = {"url": settings.place, "model": settings.model}
     try:
         completion = await model.complete(_request(settings.probe_timeout_seconds))
     except ModelRefused as error:
         if error.kind in FATAL_KINDS:
             raise Fatal(f"the model cannot be used as configured: {error}") from error
-        log.warning("the model's endpoint rejects requests with a schema", reason=str(error), **told)
+        log.warning("the model's endpoint refuses what every request looks like", reason=str(error), **told)
         return "refused"
     except InvalidAnswer as error:
         log.warning("it is not clear whether the endpoint enforces schemas", reason=str(error), **told)
@@ -79,14 +81,18 @@ async def probe(model: LanguageModel, settings: LlmSettings, metrics: LlmMetrics
 
 
 def judge(completion: Completion) -> Enforcement:
-    """What an answer to the probe shows; a refusal or a cut-off answer shows nothing."""
-    if completion.finish in {"length", "refusal"} or not completion.text.strip():
+    """
+    What an answer to the probe shows; a refusal or a cut-off answer shows nothing. What is held to a schema has no
+    fence.
+    """
+    text, fenced = document_in(completion.text)
+    if completion.finish in {"length", "refusal"} or not text:
         return "unclear"
     try:
-        Colour.model_validate_json(completion.text, strict=True)
+        Colour.model_validate_json(text, strict=True)
     except ValidationError:
         return "not_enforced"
-    return "enforced"
+    return "not_enforced" if fenced else "enforced"
 
 
 def _request(timeout_seconds: float) -> Request:

@@ -12,6 +12,7 @@ from shared.settings import Section
 Provider = Literal["openai", "anthropic"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+PORT_MAX = 65_535
 
 
 class LlmSettings(Section):
@@ -28,7 +29,10 @@ class LlmSettings(Section):
     """What its metrics call its calls."""
 
     url: str = "http://127.0.0.1:8081/v1"
-    """Base address; `/chat/completions` (openai) or `/messages` (anthropic) is appended."""
+    """
+    Base address; `/chat/completions` (openai) or `/messages` (anthropic) is appended to its path, before a query if it
+    has one.
+    """
     key: SecretStr = SecretStr("")
     """Empty: no key is sent."""
     model: str = Field(default="rehearsal", min_length=1)
@@ -107,13 +111,22 @@ class LlmSettings(Section):
     probe_timeout_seconds: Seconds = 15.0
     """Of the enforcement probe at start, retries included."""
 
+    @property
+    def place(self) -> str:
+        """The address as it may be told: without a query, which may hold a key."""
+        return self.url.partition("?")[0]
+
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         try:
             url = httpx.URL(value)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:
             raise ValueError(f"not an address: {error}") from None
+        if url.port is not None and not 0 < url.port <= PORT_MAX:
+            raise ValueError(f"the port is {url.port}; it must be 1 to {PORT_MAX}")
+        if url.fragment:
+            raise ValueError("leave the fragment (`#` and what follows) out of the address")
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError("give a whole address, as in https://api.openai.com/v1")
         if url.userinfo:

@@ -6,11 +6,10 @@ it keeps them (MAKER, arXiv 2511.09030 §red-flagging). So it is discarded and a
 and never enters the context.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final, Generic, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, runtime_checkable
 
 import structlog
 from pydantic import ValidationError
@@ -18,6 +17,7 @@ from pydantic_core import from_json
 
 from shared.arq.blueprint import Answer, Blueprint
 from shared.arq.prompt import Prompt
+from shared.llm.answer_text import document_in
 from shared.llm.base import Completion, LanguageModel, Request, Usage
 from shared.llm.errors import InvalidAnswer
 
@@ -27,7 +27,6 @@ TEMPERATURE_MAX = 1.0
 TEXT_LENGTH_MAX = 1_048_576
 SCHEMAS_KEPT_MAX = 256
 COMPLAINTS_TOLD_MAX = 3
-FENCE: Final = re.compile(r"\s*```(?:json)?[ \t]*\r?\n(.*)\r?\n[ \t]*```\s*", re.DOTALL)
 
 log = structlog.get_logger(__name__)
 
@@ -120,8 +119,7 @@ async def _attempt(
         completion = await model.complete(request)
     except InvalidAnswer as error:
         return _Rejected(error.kind, str(error)), error.usage, ""
-    text, fenced = unfence(completion.text)
-    result = _unusable(completion) or _parse(blueprint, text)
+    result, fenced = _read(blueprint, completion)
     if not isinstance(result, _Rejected):
         if fenced:
             _count(model, request.purpose, "fenced")
@@ -130,22 +128,18 @@ async def _attempt(
     return result, completion.usage, completion.model
 
 
-def unfence(text: str) -> tuple[str, bool]:
-    """*text* without the one code fence around all of it, and whether there was one."""
-    match = FENCE.fullmatch(text)
-    return (match[1], True) if match else (text, False)
-
-
-def _unusable(completion: Completion) -> _Rejected | None:
+def _read(blueprint: Blueprint[Answer], completion: Completion) -> tuple[Answer | _Rejected, bool]:
+    """The answer in *completion*, and whether it was fenced."""
     if completion.finish == "refusal":
-        return _Rejected("refused", "the model declined to answer")
-    if completion.finish == "length":
-        return _Rejected("truncated", f"cut off after {completion.usage.output_tokens} tokens")
+        return _Rejected("refused", "the model declined to answer"), False
     if len(completion.text) > TEXT_LENGTH_MAX:
-        return _Rejected("oversized", f"{len(completion.text)} characters")
-    if not completion.text.strip():
-        return _Rejected("empty", f"no text (finish {completion.finish})")
-    return None
+        return _Rejected("oversized", f"{len(completion.text)} characters"), False
+    text, fenced = document_in(completion.text)
+    result = _parse(blueprint, text) if text else _Rejected("empty", f"no text (finish {completion.finish})")
+    if isinstance(result, _Rejected) and completion.finish == "length":
+        # What satisfies the schema is whole, whatever the server says of its end.
+        result = _Rejected("truncated", f"cut off after {completion.usage.output_tokens} tokens")
+    return result, fenced
 
 
 def _parse(blueprint: Blueprint[Answer], text: str) -> Answer | _Rejected:

@@ -2,13 +2,17 @@
 What differs between the vendors' HTTP APIs, as values: an address, headers, and two pure functions.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.llm.base import Completion, Request, Usage
 from shared.llm.settings import LlmSettings
 from shared.llm.tokens import estimate_input_tokens, estimate_tokens
+
+MODEL_NAME_CHARS_MAX = 128
+TEXT_PARTS = frozenset({"text", "output_text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,15 @@ class Wire:
     One API.
 
     `headers` takes the key; `payload` gives the body for a request; `read` takes an answer, its request and the model
-    asked for, and raises ModelUnavailable (server_error) when the document is not of this API.
+    asked for, and raises ModelUnavailable (server_error) when the document is not of this API, or what an error in it
+    amounts to. `assemble` puts an answer together from the events of a stream that nobody asked for, or gives None.
     """
 
     path: str
     headers: Callable[[str], Mapping[str, str]]
     payload: Callable[[Request, LlmSettings], dict[str, Any]]
     read: Callable[[Mapping[str, Any], Request, str], Reading]
+    assemble: Callable[[Sequence[dict[str, Any]]], dict[str, Any] | None]
 
 
 def estimated_usage(request: Request, text: str) -> Usage:
@@ -40,6 +46,32 @@ def estimated_usage(request: Request, text: str) -> Usage:
 
 
 def named_model(answer: Mapping[str, Any], asked: str) -> str:
-    """What the model calls itself, or the name it was asked by."""
+    """What the model calls itself, without what no terminal should get; or the name it was asked by."""
     name = answer.get("model")
-    return name if isinstance(name, str) and name else asked
+    if not isinstance(name, str):
+        return asked
+    return "".join(filter(str.isprintable, name[:MODEL_NAME_CHARS_MAX])).strip() or asked
+
+
+def text_of(value: object) -> str:
+    """
+    The text in *value*: itself, the text parts of a list, or an object as JSON; empty for anything else.
+
+    Of a list's parts only those called text count: a model's thoughts come as parts, too.
+    """
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return "".join(text_of(_text_part(part)) for part in value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) and value else ""
+
+
+def encodable(text: str) -> str:
+    """*text* with half surrogate pairs replaced: what a prompt or a record takes in must have a UTF-8 form."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text_part(part: object) -> object:
+    if isinstance(part, dict):
+        return part.get("text") if part.get("type", "text") in TEXT_PARTS and isinstance(part.get("text"), str) else ""
+    return part if isinstance(part, str) else ""

@@ -30,6 +30,11 @@ class Health:
         self.limit_seconds = limit_seconds
         self.ready = False
         """Whether the process takes part: its group joined (be it without a partition), its producer connected."""
+        self.obstacle: Callable[[], str] = lambda: ""
+        """
+        Why all that the process does is in vain, although it takes part; empty where nothing is known of such. It keeps
+        a roll-out of wrong settings from going on. Called by threads.
+        """
         self._clock = clock
         self._beaten_at = {LOOP: clock()}
 

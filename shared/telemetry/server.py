@@ -45,7 +45,7 @@ class TelemetryServer:
     * `/metrics`: Prometheus text, or OpenMetrics where the scraper asks for it.
     * `/healthz`: 200 while all parts of *health* beat, 503 once one has been silent for longer than its limit; the
       first such answer logs the stack of the thread that called `start`, which shows where the loop hangs.
-    * `/readyz`: 200 while `health.ready`, else 503.
+    * `/readyz`: 200 while `health.ready` and without an obstacle, else 503 and why.
 
     Collectors in *registry* are read from a thread: they must not touch what only the event loop may.
     """
@@ -212,13 +212,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 complaint = self.server.complaint()
                 self._probe(not complaint, complaint or "alive")
             case "/readyz":
-                ready = self.server.health.ready
-                self._probe(ready, "ready" if ready else "not ready: the group is not joined, or the process stops")
+                why_not = self._why_not_ready()
+                self._probe(not why_not, f"not ready: {why_not}" if why_not else "ready")
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, b"here are /metrics, /healthz and /readyz\n", _PLAIN)
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def _why_not_ready(self) -> str:
+        health = self.server.health
+        return health.obstacle() if health.ready else "the group is not joined, or the process stops"
 
     def _probe(self, well: bool, told: str) -> None:
         self._answer(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, f"{told}\n".encode(), _PLAIN)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.llm.embeddings import Embeddings, EmbeddingsSettings
+from shared.arq.prompt import Message
+from shared.llm.base import Request
+from shared.llm.embeddings import Embeddings, EmbeddingsSettings, read
 from shared.llm.errors import DeadlineExceeded, ModelUnavailable
 from shared.llm.metrics import LlmMetrics
 from shared.llm.rehearsal.embedding import embedded, vector
@@ -112,6 +114,14 @@ async def test_a_passing_error_is_retried() -> None:
         {"data": [{"index": 0, "embedding": "AAA="}]},
         {"data": [{"index": 0, "embedding": 3.0}]},
         {"data": "text"},
+        {"data": ["text"]},
+        {"data": [{"index": 0, "embedding": []}]},
+        {"data": [{"index": 0, "embedding": [None]}]},
+        {"data": [{"index": 0, "embedding": [10**400]}]},
+        {"data": [{"index": 0, "embedding": [1e300, 1.0]}]},
+        {"data": [{"index": "first", "embedding": [1.0]}]},
+        {"data": [{"index": -1, "embedding": [1.0]}]},
+        {"data": [{"index": {}, "embedding": [1.0]}]},
     ],
 )
 async def test_what_is_no_vector_a_text_is_the_endpoints_error(answer: dict[str, Any]) -> None:
@@ -141,3 +151,34 @@ def test_no_address_is_off_and_a_wrong_one_is_refused() -> None:
 def test_rehearsal_refuses_what_no_endpoint_takes(body: object) -> None:
     with pytest.raises(ValueError, match=r"is|has"):
         embedded(body, "m")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [(None, None, None), (None, 1, 2), (0, None, 2), (2, None, 0), (None, 0, None), (2, 0, 1)],
+)
+async def test_what_has_no_index_takes_the_places_that_are_left_as_it_came(places: tuple[int | None, ...]) -> None:
+    left = iter(place for place in range(3) if place not in places)
+    meant = [next(left) if place is None else place for place in places]
+    items = [
+        {"embedding": np.eye(3)[at].tolist()} | ({} if place is None else {"index": place})
+        for place, at in zip(places, meant, strict=True)
+    ]
+    async with client(lambda _: {"data": items}) as embeddings:
+        vectors = await embeddings.vectors(["a", "b", "c"], tenant="t", deadline=soon())
+    assert (vectors == np.eye(3)).all()
+
+
+@pytest.mark.parametrize("tokens", [-1, 10**30, 1.5, True, None, "7"])
+async def test_a_cost_that_cannot_be_is_estimated(tokens: object) -> None:
+    answer = {"data": [{"embedding": [1.0]}], "usage": {"prompt_tokens": tokens}}
+    request = Request("embed", "t", (Message("user", "x" * 8),), "embed", {}, 0.0)
+    reading = read(answer, request, "m")
+    assert (reading.estimated, reading.completion.usage.input_tokens) == (True, 2)
+
+
+async def test_an_error_in_a_success_is_that_error() -> None:
+    async with client(lambda _: {"error": {"code": 429}}, retries_max=0) as embeddings:
+        with pytest.raises(ModelUnavailable) as caught:
+            await embeddings.vectors(["x"], tenant="t", deadline=soon())
+    assert caught.value.kind == "rate_limited"

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from shared.llm.endpoint import Endpoint
+from shared.llm.endpoint import Endpoint, address
 from shared.llm.errors import DeadlineExceeded, InvalidAnswer, ModelRefused, ModelUnavailable
 from shared.llm.settings import LlmSettings
 
@@ -79,12 +79,36 @@ async def test_a_lone_surrogate_in_a_text_is_replaced_on_the_way():
     assert seen == [{"text": "a?b"}]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"<html>no</html>", b'{"a": NaN}', b'{"a": "\xff"}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"<html>no</html>", b"[{}, {}]", b": alive"])
 async def test_a_success_without_a_json_object_is_a_server_error(body):
     async with serving(answering(body)) as endpoint:
         with pytest.raises(ModelUnavailable) as caught:
             await endpoint.post({}, deadline=soon())
     assert caught.value.kind == "server_error"
+
+
+@pytest.mark.parametrize(
+    ("base", "asked"),
+    [
+        ("https://api.example/v1/", "https://api.example/v1/chat"),
+        ("https://api.example", "https://api.example/chat"),
+        ("https://api.example/openai?api-version=2024-10-21", "https://api.example/openai/chat?api-version=2024-10-21"),
+        ("https://api.example/openai/?a=b%2Fc&d", "https://api.example/openai/chat?a=b%2Fc&d"),
+        ("https://api.example/a%2Fb", "https://api.example/a%2Fb/chat"),
+    ],
+)
+def test_the_path_goes_before_the_query(base, asked):
+    assert str(address(LlmSettings(url=base).url, "/chat")) == asked
+
+
+async def test_a_query_is_told_to_nobody_but_the_endpoint():
+    settings = LlmSettings(url="http://127.0.0.1:1/v1?key=secret")
+    endpoint = Endpoint(settings, "/chat", {})
+    with pytest.raises(ModelUnavailable) as caught:
+        await endpoint.post({}, deadline=soon())
+    await endpoint.close()
+    assert "secret" not in str(caught.value)
+    assert settings.place == "http://127.0.0.1:1/v1"
 
 
 async def test_no_first_byte_in_time_is_a_time_out():

@@ -30,6 +30,7 @@ def gauge(registry):
         (said('{"colour": "green"}'), "not_enforced", 0.0),
         (said("green"), "not_enforced", 0.0),
         (said(f"```json\n{ENFORCED}\n```"), "not_enforced", 0.0),
+        (said(f"<think>Green?</think>{ENFORCED}<|im_end|>"), "enforced", 1.0),
         (said('{"colour"', "length"), "unclear", None),
         (said("", "refusal"), "unclear", None),
         (said("  "), "unclear", None),

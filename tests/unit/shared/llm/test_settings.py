@@ -31,7 +31,20 @@ def test_they_are_read_from_the_environment():
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8081", "ftp://host/v1", "http://", "http://user:key@host/v1", "http://[::1"]
+    "url",
+    [
+        "",
+        "localhost:8081",
+        "ftp://host/v1",
+        "http://",
+        "http://user:key@host/v1",
+        "http://[::1",
+        "http://host:99999/v1",
+        "http://host:0/v1",
+        "http://xn--/v1",
+        "http://host/v1#part",
+        "http://\u2488com/v1",
+    ],
 )
 def test_an_address_that_cannot_work_stops_the_process_by_name(url):
     with pytest.raises(Fatal, match="HOLDFAST_LLM_URL"):

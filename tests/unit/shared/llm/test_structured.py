@@ -13,7 +13,7 @@ from shared.arq.prompt import Prompt, Section
 from shared.llm.base import Completion, Usage
 from shared.llm.errors import InvalidAnswer, ModelUnavailable
 from shared.llm.scripted import ScriptedModel
-from shared.llm.structured import TEXT_LENGTH_MAX, ask, unfence
+from shared.llm.structured import TEXT_LENGTH_MAX, ask
 
 
 class Item(Queries):
@@ -89,12 +89,6 @@ async def test_one_fence_around_the_whole_answer_is_taken_off_and_counted(text):
     assert model.counted == [("judge", "fenced")]
 
 
-def test_a_fence_inside_a_text_stays():
-    text = json.dumps({"thoughts": "use ```json\n{}\n``` here"})
-    assert unfence(text) == (text, False)
-    assert unfence(f"```\n{text}\n```") == (text, True)
-
-
 BAD = {
     "truncated": (said(json.dumps(GOOD)[:20], "length"), "truncated"),
     "cut off without being told": (said(json.dumps(GOOD)[:20]), "not_json"),
@@ -108,7 +102,9 @@ BAD = {
     "two fences": (said(f"{FENCED}\n{FENCED}"), "not_json"),
     "not a number": (said(json.dumps(GOOD | {"score": float("nan")})), "not_json"),
     "infinite": (said(json.dumps(GOOD | {"score": float("inf")})), "not_json"),
-    "two documents": (said(json.dumps(GOOD) * 2), "not_json"),
+    "two documents": (said(json.dumps(GOOD) + json.dumps(GOOD | {"score": 1.0})), "not_json"),
+    "2,000 levels deep": (said("[" * 2_000 + "]" * 2_000), "not_json"),
+    "half a surrogate pair": (said('{"thoughts": "\\ud83d", "score": 1, "items": []}'), "not_json"),
     "no object": (said("[]"), "schema"),
     "null": (said("null"), "schema"),
     "wrong in enum": (said(json.dumps(GOOD | {"items": [{"note": "", "verdict": "maybe"}]})), "schema"),

@@ -47,6 +47,19 @@ async def test_metrics_are_prometheus_text(served):
     assert samples["holdfast_tests_total"] == 3.0
 
 
+async def test_who_takes_part_in_vain_is_not_ready_and_says_why(served):
+    server, _, health = served
+    health.ready = True
+    told = ["the key is refused"]
+    health.obstacle = lambda: told[0]
+
+    status, _, text = await asyncio.to_thread(ask, server, "/readyz")
+    assert (status, text) == (503, "not ready: the key is refused\n")
+
+    told[0] = ""
+    assert (await asyncio.to_thread(ask, server, "/readyz"))[0] == 200
+
+
 async def test_a_scraper_that_asks_for_openmetrics_gets_it(served):
     server, _, _ = served
 
