@@ -18,6 +18,7 @@ from shared.events.conversation import Mode, ResponseOrigin
 from shared.events.envelope import Envelope
 from shared.events.turns import FinishResult, GuidelineVerdict, Outcome, TurnFinished
 from shared.playbook.model import Fallbacks
+from shared.text.visible import hidden
 
 FALLBACK_NAMES = frozenset(Fallbacks.model_fields)
 UNVERIFIED = "unverified_result"
@@ -136,14 +137,16 @@ def _fail(step: Step, turn: OpenTurn, finished: TurnFinished, reason: str) -> No
 
 def _is_verified(finished: TurnFinished) -> bool:
     """
-    Whether the record vouches for its text: verification passed, and the hash that came with it is the text's own.
+    Whether the record vouches for its text: verification passed, the hash that came with it is the text's own, and
+    the text hides nothing.
     """
-    text = finished.text.encode()
+    text = finished.text.encode(errors="replace")
     return (
         finished.verification is not None
         and finished.verification.passed
         and bool(finished.text.strip())
         and len(text) <= REPLY_BYTES_MAX
+        and not hidden(finished.text)
         and hmac.compare_digest(hashlib.sha256(text).hexdigest().encode(), finished.text_sha256.lower().encode())
     )
 

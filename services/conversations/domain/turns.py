@@ -18,6 +18,7 @@ from shared.events.envelope import derived_id
 from shared.events.tools import ToolStatus
 from shared.events.turns import ClosedBy, Outcome, TurnFinished, Utterance
 from shared.playbook.model import Limits, Playbook
+from shared.text.visible import cleaned
 
 
 def wait_for_more(step: Step, message_id: str, limits: Limits) -> None:
@@ -86,8 +87,8 @@ def _acknowledge(step: Step) -> None:
     """Say the playbook's words for that, but not again in the turn that takes a superseded one's place."""
     turn = step.state.open
     found = step.playbooks.version(step.address.tenant, turn.agent, turn.playbook_version) if turn else None
-    if turn is not None and found is not None and found.acknowledgement:
-        step.effects.append(Acknowledged(turn, found.acknowledgement))
+    if turn is not None and found is not None and (text := cleaned(found.acknowledgement)):
+        step.effects.append(Acknowledged(turn, text))
 
 
 def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) -> None:
@@ -252,9 +253,9 @@ def expire(step: Step) -> None:
 
 
 def fallback_reply(step: Step, turn: OpenTurn, name: str) -> Reply | None:
-    """The text that *turn*'s playbook has under *name*; None where it says nothing."""
+    """The text that *turn*'s playbook has under *name*, without what it hides; None where it says nothing."""
     fallbacks = step.fallbacks(turn)
-    text: str = getattr(fallbacks, name, "")
+    text = cleaned(getattr(fallbacks, name, ""))
     return Reply(text, ResponseOrigin.FALLBACK, name) if text else None
 
 

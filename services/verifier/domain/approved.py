@@ -1,6 +1,6 @@
 """
 Replies of approved texts, checked again from the record: each part is a text of the playbook that may be used now, and
-filling its fields anew gives the very same bytes.
+filling its fields anew gives the very same bytes, without what they hide.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from shared.events.turns import FactRecord, Segment
 from shared.playbook.approved import Known, composition_of, eligible, known_values
 from shared.playbook.model import CannedReply
 from shared.playbook.templates import GENERATIVE, TemplateFault, Unfilled, fields_of, render
+from shared.text.visible import cleaned
 
 CANNED = "canned"
 
@@ -55,4 +56,4 @@ def _fault(
         filled = render(reply.text, values | {name: field.value for name, field in found.items()})
     except (TemplateFault, Unfilled):
         return "a text that cannot be filled"
-    return "" if filled == segment.text else "not the approved text"
+    return "" if cleaned(filled) == segment.text else "not the approved text"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from services.verifier.domain.gate import Ground, asserts
 from shared.events.claims import ClaimKind, Correction, Judge, Verdict
 from shared.events.turns import ClaimVerdict, Segment, SegmentKind
+from shared.text.visible import cleaned, hidden
 
 STATES_NOTHING = "states_nothing"
 """Why a model lets a segment pass that code could not read: it greets or asks."""
@@ -68,7 +69,7 @@ class Piece:
         """The piece with another segment, of which nothing is known yet."""
         return replace(
             self,
-            segment=segment,
+            segment=_visible(segment),
             correction=correction,
             verdict=Verdict.UNCHECKED,
             judge=Judge.NOBODY,
@@ -84,11 +85,11 @@ class Piece:
 
 
 def pieces_of(segments: Sequence[Segment], ground: Ground) -> tuple[Piece, ...]:
-    """The segments of a draft, its claims numbered."""
+    """The segments of a draft without what they hide, its claims numbered: what is verified is what is sent."""
     pieces: list[Piece] = []
     position = 0
-    for segment in segments:
-        claims = asserts(segment, ground)
+    for segment in map(_visible, segments):
+        claims = bool(segment.text.strip()) and asserts(segment, ground)
         position += claims
         pieces.append(Piece(segment, position if claims else 0, segment))
     return tuple(pieces)
@@ -103,6 +104,10 @@ def verdicts_of(pieces: Sequence[Piece]) -> tuple[ClaimVerdict, ...]:
     """The record of every claim; what turned out to state nothing is none."""
     claims = [piece for piece in pieces if piece.is_claim and piece.first_reason != STATES_NOTHING]
     return tuple(_verdict(piece, position) for position, piece in enumerate(claims, start=1))
+
+
+def _visible(segment: Segment) -> Segment:
+    return segment.model_copy(update={"text": cleaned(segment.text)}) if hidden(segment.text) else segment
 
 
 def _verdict(piece: Piece, position: int) -> ClaimVerdict:

@@ -22,13 +22,16 @@ from shared.events.turns import FactRecord, Restated, Segment, SegmentKind
 from shared.playbook.model import Guideline, Playbook
 from shared.text.english import content_set, content_words, negations, reads_english
 from shared.text.plain import squeezed
+from shared.text.visible import cleaned, hidden
 from shared.text.words import words
 
 SOCIAL_WORDS_MAX = 12
 """Words of content beyond the customer's own that a greeting or regret may have before it counts as a statement."""
 TOOL_PREFIX = "tool:"
 _SENTENCE_ENDS: Final = ".;!?"
-_QUESTION_MARKS: Final = frozenset("?\N{ARABIC QUESTION MARK}")
+# Marks that end a sentence without a space: of China and Japan, India, Pakistan, Arabia, Myanmar, Cambodia, Ethiopia.
+_STOPS: Final = frozenset("\u3002\uff0e\uff61\uff01\uff1f\uff1b\u0964\u0965\u06d4\u061f\u104b\u17d4\u1362")
+_QUESTION_MARKS: Final = frozenset("?\u061f\u055e\u1367")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def repeats(text: str, fact: str) -> bool:
     """
     said = content_words(text)
     sentences = _sentences(fact)
-    if not said or negations(text) > negations(fact):
+    if not said or hidden(text) or negations(text) > negations(fact):
         return False
     if not reads_english(text) and _lined(words(text)) not in _lined(words(fact)):
         return False
@@ -135,12 +138,14 @@ def repeats(text: str, fact: str) -> bool:
         ends[end] = number
     whole = "\n" + "".join(parts)
     # Only what begins and ends where sentences do is compared.
-    return any(
+    repeated = any(
         (last := ends.get(start + len(sought) - 1)) is not None
         and whole.startswith(sought, start)
         and turned[last] - turned[first] == negations(text)
         for start, first in ends.items()
     )
+    # Signs and units are no words: -5 is not 5, and 5 € not 5 %.
+    return repeated and not wrong_values(text, (fact, *sentences))
 
 
 def _lined(said: Iterable[str]) -> str:
@@ -161,7 +166,7 @@ def source_value(wrong: Value, text: str, sources: Sequence[str]) -> str:
     own: frozenset[str] = frozenset().union(*(value.forms for value in values_in(text) if value != wrong))
     found = {
         value.forms: source[value.start : value.end]
-        for source in sources
+        for source in map(cleaned, sources)
         for value in values_in(source)
         if value.kind is wrong.kind and value.forms.isdisjoint(own)
     }
@@ -221,10 +226,11 @@ def _repeated(said: Restated, guidelines: Mapping[str, Guideline]) -> bool:
 
 @lru_cache(maxsize=TEXTS_KEPT_MAX)
 def _sentences(text: str) -> tuple[str, ...]:
-    """*text* cut after each mark that ends a sentence and stands before a space or the end."""
+    """*text* cut after each mark that ends a sentence and, where words are spaced, stands before a space or the end."""
     cut, start = [], 0
     for place, char in enumerate(text):
-        if char in _SENTENCE_ENDS and (place + 1 == len(text) or text[place + 1].isspace()):
+        ends = char in _SENTENCE_ENDS and (place + 1 == len(text) or text[place + 1].isspace())
+        if ends or char in _STOPS:
             cut.append(text[start:place])
             start = place + 1
     cut.append(text[start:])

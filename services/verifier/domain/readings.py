@@ -6,24 +6,36 @@ A form is a letter for its kind and the value: `n:4.5`, `m:EUR:4.5`, `p:5`, `d:2
 """
 
 import unicodedata
-from decimal import Decimal
 from typing import Final
 
-DIGITS_MAX = 28
-"""A longer number is compared digit by digit and never scaled."""
+from shared.text.numbers import is_digits
 
 CURRENCIES: Final = {
     "€": "EUR", "eur": "EUR", "euro": "EUR", "euros": "EUR",
     "$": "USD", "us$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD",
     "£": "GBP", "gbp": "GBP", "pound": "GBP", "pounds": "GBP",
-    "¥": "JPY", "jpy": "JPY", "yen": "JPY",
+    "¥": "JPY", "jpy": "JPY", "yen": "JPY", "円": "JPY",
+    "cny": "CNY", "yuan": "CNY", "元": "CNY", "圆": "CNY",
+    "₩": "KRW", "krw": "KRW", "원": "KRW",
+    "฿": "THB", "thb": "THB", "baht": "THB", "บาท": "THB",
     "₹": "INR", "inr": "INR", "rupee": "INR", "rupees": "INR",
+    "₽": "RUB", "₺": "TRY", "₪": "ILS",
     "chf": "CHF", "franc": "CHF", "francs": "CHF",
     "cent": "CENT", "cents": "CENT", "pence": "PENCE", "penny": "PENCE",
 }  # fmt: skip
-CURRENCY_SIGNS: Final = ("us$", "€", "$", "£", "¥", "₹")
-SCALES: Final = {"hundred": 100, "thousand": 1_000, "k": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-PERCENT_WORDS: Final = frozenset({"%", "percent", "pct"})
+CURRENCY_SIGNS: Final = ("us$", *(name for name in CURRENCIES if unicodedata.category(name[0]) == "Sc"))
+SCALES: Final = {
+    "hundred": 100, "thousand": 1_000, "k": 1_000, "million": 1_000_000, "billion": 1_000_000_000,
+    "百": 100, "백": 100, "千": 1_000, "천": 1_000,
+    "万": 10_000, "萬": 10_000, "만": 10_000, "億": 100_000_000, "亿": 100_000_000, "억": 100_000_000,
+}  # fmt: skip
+PERCENT_WORDS: Final = frozenset({"%", "percent", "pct", "パーセント", "퍼센트"})
+YEARS: Final = frozenset("年년")
+MONTH_MARKS: Final = frozenset("月월")
+DAY_MARKS: Final = frozenset("日号일")
+HOUR_MARKS: Final = frozenset("時时시")
+MINUTE_MARKS: Final = frozenset("分분")
+AFTERNOONS: Final = ("午後", "下午", "오후")
 NUMBER_WORDS: Final = {
     word: number
     for number, word in enumerate(
@@ -42,82 +54,8 @@ MONTHS: Final = {
     )
     for name in names
 }  # fmt: skip
-_SEPARATORS: Final = frozenset(",.'\N{RIGHT SINGLE QUOTATION MARK}")
-_THOUSAND_DIGITS = 3
 _HOURS, _MINUTES = 24, 60
 _YEAR_DIGITS = 4
-
-
-def ascii_digits(text: str) -> str:
-    """*text* in compatible characters, with the decimal digits of every script as `0` to `9`."""
-    if text.isascii():
-        return text
-    plain = unicodedata.normalize("NFKC", text)
-    return "".join(str(unicodedata.decimal(char)) if char.isdecimal() and char > "9" else char for char in plain)
-
-
-def is_digits(text: str) -> bool:
-    """Whether *text* is one or more of `0` to `9`."""
-    return text.isascii() and text.isdigit()
-
-
-def number_forms(text: str) -> frozenset[str]:
-    """
-    The values that *text* (digits and separators `, . '`, perhaps a sign) may have: two where `1.250` could be
-    either; none where it is no number.
-    """
-    sign, digits = ("-", text[1:]) if text[:1] in {"-", "\N{MINUS SIGN}"} and len(text) > 1 else ("", text)
-    if not digits or not (digits[0] in "0123456789" and digits[-1] in "0123456789"):
-        return frozenset()
-    if any(char not in _SEPARATORS and not is_digits(char) for char in digits):
-        return frozenset()
-    groups, marks = _split(digits)
-    if "" in groups:
-        return frozenset()
-    return frozenset(sign + value for value in _values(groups, marks))
-
-
-def _split(digits: str) -> tuple[list[str], list[str]]:
-    groups, marks, start = [], [], 0
-    for place, char in enumerate(digits):
-        if char in _SEPARATORS:
-            groups.append(digits[start:place])
-            marks.append("'" if char not in ",." else char)
-            start = place + 1
-    groups.append(digits[start:])
-    return groups, marks
-
-
-def _values(groups: list[str], marks: list[str]) -> list[str]:
-    grouped = all(len(group) == _THOUSAND_DIGITS for group in groups[1:]) and 1 <= len(groups[0]) <= _THOUSAND_DIGITS
-    if not marks:
-        return [canonical(groups[0])]
-    if len(set(marks)) == 1 and grouped and groups[0] != "0":
-        whole = canonical("".join(groups))
-        # One point and three digits, as in 1.250: a thousand in German, a decimal in English; .000 is never a decimal.
-        decimal = len(marks) == 1 and marks[0] == "." and groups[1] != "000"
-        return [whole, canonical(groups[0], groups[1])] if decimal else [whole]
-    if len(marks) == 1:
-        return [canonical(groups[0], groups[1])] if marks[0] != "'" else []
-    thousands = all(len(group) == _THOUSAND_DIGITS for group in groups[1:-1])
-    if len(set(marks[:-1])) == 1 and marks[-1] != marks[0] and thousands and marks[-1] != "'":
-        return [canonical("".join(groups[:-1]), groups[-1])]
-    return []
-
-
-def canonical(whole: str, fraction: str = "") -> str:
-    """A decimal number without idle zeros."""
-    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def scaled(number: str, scale: int) -> str:
-    """*number* times *scale*; a number of more than DIGITS_MAX digits stays as it is."""
-    if len(number) > DIGITS_MAX:
-        return number
-    whole, _, fraction = f"{Decimal(number) * scale:f}".partition(".")
-    sign = "-" if whole.startswith("-") else ""
-    return sign + canonical(whole.lstrip("-"), fraction)
 
 
 def time_form(text: str, meridiem: str = "") -> str:

@@ -15,6 +15,7 @@ from services.verifier.domain.gate import Finding, Ground, asserts, judge
 from shared.arq.open_question import open_question
 from shared.events.claims import ClaimKind, Correction, Judge, Verdict
 from shared.events.turns import FactRecord, Segment, SegmentKind
+from shared.text.visible import cleaned
 
 
 def gated(piece: Piece, ground: Ground) -> Piece:
@@ -80,10 +81,10 @@ def _can_do_without(pieces: Sequence[Piece], place: int) -> bool:
 
 
 def _rewritten(piece: Piece, said: EditedSegment, facts: Sequence[FactRecord], ground: Ground) -> Piece:
-    if not said.text.strip():
+    text = cleaned(said.text).strip()
+    if not text:
         return piece.without()
     cited = [facts[int(number[1:]) - 1] for number in dict.fromkeys(said.fact_ids)]
-    text = said.text.strip()
     segment = Segment(
         kind=SegmentKind(said.kind),
         text=text,

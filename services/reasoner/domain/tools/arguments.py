@@ -21,14 +21,17 @@ from shared.events.tools import ParameterProblem
 from shared.events.values import bounded
 from shared.playbook.patterns import fits
 from shared.playbook.tools import Parameter, ParameterType, Scalar, Tool, ValueSource
+from shared.text.numbers import figures
 from shared.text.plain import folded
+from shared.text.visible import cleaned
 
 VALUE_CHARS_MAX: Final = 1_000
 SHOWN_CHARS_MAX: Final = 200
 INTEGERS_END: Final = 2**63
 COMPACT_CHARS_MIN: Final = 3
 """Shorter values are compared word by word only: `AB` stands in too many texts once spaces are gone."""
-_NUMBER: Final = re.compile(r"\d+(?:[.,'\u00a0]\d+)*")
+_SEPARATORS: Final = "[.,'\N{RIGHT SINGLE QUOTATION MARK}]"
+_NUMBER: Final = re.compile(rf"(?P<sign>(?<!\w)-)?(?P<digits>\d+(?:{_SEPARATORS}\d+)*)")
 _MANTISSA_DIGITS: Final = 3
 
 
@@ -109,7 +112,7 @@ def typed(parameter: Parameter, value: object) -> Scalar | None:
         case ParameterType.NUMBER, float():
             return _number(parameter, value)
         case ((ParameterType.STRING | ParameterType.DATE | ParameterType.DATETIME), str()):
-            return _text(parameter, value.strip())
+            return _text(parameter, cleaned(value).strip())
     return None
 
 
@@ -192,14 +195,22 @@ def _is_compact(value: str) -> bool:
 
 
 def _numbers(text: str) -> set[float]:
-    """The numbers in *text*; one with a single separator before three digits is read both ways."""
+    """
+    The numbers in *text*; one with a single separator before three digits is read both ways, and so is one behind a
+    minus, which may be a dash.
+    """
     found: set[float] = set()
-    for match in _NUMBER.finditer(text):
-        parts = re.split(r"[.,'\u00a0]", match[0])
-        found.add(float("".join(parts)))
-        if len(parts) > 1:
-            whole, fraction = "".join(parts[:-1]), parts[-1]
-            found.add(float(f"{whole}.{fraction}"))
-            if len(fraction) != _MANTISSA_DIGITS:
-                found.discard(float("".join(parts)))
+    for match in _NUMBER.finditer(figures(cleaned(text))):
+        read = _readings(re.split(_SEPARATORS, match["digits"]))
+        found |= read
+        if match["sign"]:
+            found |= {-value for value in read}
     return found
+
+
+def _readings(parts: Sequence[str]) -> set[float]:
+    whole = float("".join(parts))
+    if len(parts) == 1:
+        return {whole}
+    decimal = float(f"{''.join(parts[:-1])}.{parts[-1]}")
+    return {whole, decimal} if len(parts[-1]) == _MANTISSA_DIGITS else {decimal}

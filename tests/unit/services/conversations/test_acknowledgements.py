@@ -96,3 +96,9 @@ def test_a_variable_is_carried_with_the_time_at_which_it_was_told(world):
 
 def _set(name, value):
     return VariableSet(name=name, value=value)
+
+
+def test_it_is_said_without_what_it_hides(world):
+    w = world(playbook={"acknowledgement": "One\u200b mo\u202ement."})
+    w.post()
+    assert [told.text for told in w.acknowledged] == ["One moment."]

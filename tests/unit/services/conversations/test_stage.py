@@ -230,6 +230,19 @@ class TestFinishing:
         assert [r.fallback for r in w.responses] == ["hand_off"]
         assert len(w.opened) == 1
 
+    def test_an_emoji_and_a_joiner_that_the_writing_needs_leave_as_they_were_verified(self, world):
+        text = "می\u200cخواهم \U0001f468\U0001f3fd\u200d\U0001f4bb"
+        w = world()
+        w.post()
+        w.finish(text=text)
+        assert [r.text for r in w.responses] == [text]
+
+    def test_a_fallback_leaves_without_what_it_hides(self, world):
+        w = world(playbook={"fallbacks": {"failed": "So\u202erry\U000e0041.\r\nA colleague will answer."}})
+        w.post()
+        w.finish(result=FinishResult.FAILED, reason="x")
+        assert [r.text for r in w.responses] == ["Sorry.\nA colleague will answer."]
+
     @pytest.mark.parametrize(
         "changes",
         [
@@ -238,6 +251,8 @@ class TestFinishing:
             {"verification": None},
             {"verification": Verification(passed=False, verified_by=Judge.CODE)},
             {"text": " ", "text_sha256": sha256(" ")},
+            {"text": "Pro\u202emise", "text_sha256": sha256("Pro\u202emise")},
+            {"text": "\x1b[31mPromise", "text_sha256": sha256("\x1b[31mPromise")},
             {"text": "x" * 200_000, "text_sha256": sha256("x" * 200_000)},
         ],
     )

@@ -11,6 +11,7 @@ from services.verifier.domain.values import values_in
 from shared.events.claims import ClaimKind, Verdict
 from shared.events.turns import FactRecord, Restated, Segment, SegmentKind
 from shared.playbook.model import Playbook
+from shared.text.english import content_words
 
 FACTS = {
     "fee": "The current account costs 4.50 euros a month.",
@@ -217,3 +218,72 @@ def test_what_is_done_as_a_rule_may_rest_on_a_fact_that_says_so(text, reason):
     fact = FactRecord(id="rule", text="Fees are refunded within 5 days.", source="playbook")
     found = judge(Segment(kind="claim", text=text, fact_ids=("rule",)), Ground({"rule": fact}, frozenset(), ""))
     assert found.reason == reason
+
+
+@pytest.mark.parametrize("char", ["\x00", "\x1b", "\u202e", "\u2066", "\u200b", "\U000e0041", "\ufff9", "\ud800"])
+def test_what_hides_something_repeats_no_fact(char):
+    assert not repeats(FACTS["fee"].replace("4.50", f"{char}4.50"), FACTS["fee"])
+    assert repeats(FACTS["fee"], FACTS["fee"].replace("4.50", f"{char}4.50"))
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("The store is kept at 5 °C.", "The store is kept at −5 °C."),
+        ("The fee is 5 %.", "The fee is 5 €."),
+        ("The rate is 10².", "The rate is 102."),
+        ("手数料は5％です。", "手数料は5円です。"),
+    ],
+    ids=["a sign", "a unit", "a power", "a unit among characters"],
+)
+def test_the_same_words_with_another_value_repeat_no_fact(text, fact):
+    assert not repeats(text, fact)
+    assert repeats(fact, fact)
+
+
+@pytest.mark.parametrize(
+    ("fact", "sentence"),
+    [
+        ("我们保证退款。手续费为5元。", "手续费为5元。"),
+        ("当社は返金を保証します。手数料は500円です。", "当社は返金を保証します。"),
+        ("हम 3 दिन में पैसा लौटाते हैं। शुल्क नहीं है।", "हम 3 दिन में पैसा लौटाते हैं।"),
+    ],
+    ids=["Chinese", "Japanese", "Hindi"],
+)
+def test_a_whole_sentence_of_a_fact_is_repeated_in_any_script(fact, sentence):
+    assert repeats(sentence, fact)
+    assert not repeats(sentence[: len(sentence) // 2], fact)
+
+
+STATED = ["The fee is", "5 €", "-5", "1 000", "10 000 EUR", "3-5 days", "0800 555 0142", ".", "; ", "1 May", "May",
+          "5%", "at 9:00", "$5", "RB-204", "12,34,567", "½", "3日間", "500円", "。", "–5", "3 –5", "1.250"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(STATED), min_size=1), st.lists(st.sampled_from(STATED), min_size=1))
+def test_each_half_of_a_fact_repeats_it_whatever_values_stand_at_the_cut(first, second):
+    fact = f"{' '.join(first)}. {' '.join(second)}."
+    for half in (first, second):
+        assert repeats(f"{' '.join(half)}.", fact) or not content_words(" ".join(half))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["The customer asks – for fees: State the fee", "The\u00a0customer asks – for fees: State the fee",
+     "The customer asks - for fees:\nState\u2009the fee"],
+)  # fmt: skip
+def test_a_guideline_is_restated_whatever_its_typography(said):
+    book = Playbook.model_validate(
+        {
+            "agent": "bank",
+            "profile": {"name": "B"},
+            "guidelines": [
+                {
+                    "id": "fee",
+                    "condition": "The customer asks \u2014 for fees.",
+                    "action": said.rpartition(":")[2].strip(),
+                }
+            ],
+        }
+    )
+    known = {guideline.id: guideline for guideline in book.guidelines}
+    assert reply_complaints("Hello", [Restated(guideline_id="fee", text=said)], known, book) == ()

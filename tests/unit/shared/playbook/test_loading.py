@@ -115,6 +115,31 @@ def test_checks_find_what_the_schema_cannot_see(text: bytes, place: int, rule: s
     assert (place, rule) in [(line, name) for line, name, _ in complaints(text)]
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        (GOOD.replace(b"Block it", "Block\u202e it".encode()), 7, "U+202E, which nobody sees"),
+        (GOOD + b'fallbacks:\n  failed: "Sorry\\e[31m."\n', 10, "U+001B, which is left out"),
+        (GOOD + 'acknowledgement: "One\U000e0041\U000e0042 moment"\n'.encode(), 9, "U+E0041, U+E0042, which is left"),
+        (GOOD + "phrases:\n  forbidden: [risk\u200bfree]\n".encode(), 10, "U+200B, which nobody sees"),
+    ],
+    ids=["a guideline", "a fallback", "the acknowledgement", "a phrase"],
+)
+def test_a_text_that_hides_characters_is_a_warning_that_names_them(text: bytes, line: int, told: str) -> None:
+    (finding,) = parse(text, "desk.yaml").findings
+    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "hidden_characters", line)
+    assert told in finding.reason
+
+
+def test_a_text_of_which_nothing_can_be_seen_is_refused() -> None:
+    assert "blank_text" in [name for _, name, _ in complaints(GOOD.replace(b"Block it", "'\u200b \u2060'".encode()))]
+
+
+def test_what_a_script_or_an_emoji_needs_is_no_finding() -> None:
+    text = GOOD.replace(b"Block it", "می\u200cخواهم \U0001f468\u200d\U0001f4bb".encode())
+    assert parse(text, "desk.yaml").findings == ()
+
+
 def test_an_overlong_guideline_is_a_warning_and_no_error() -> None:
     (finding,) = parse(GOOD.replace(b"Block it", b"Block it. " * 200), "desk.yaml").findings
     assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "long_text", 7)

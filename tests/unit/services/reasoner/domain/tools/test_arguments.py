@@ -55,7 +55,7 @@ def told(found):
         ({"pattern": "[0-9]{4}"}, "1234", "1234"),
         ({"pattern": "[0-9]{4}"}, "12345", None),
         ({"pattern": "(a+)+b"}, "a" * 1_000, None),
-        ({"pattern": ".*"}, "half a pair: \ud83d", None),
+        ({"pattern": ".*"}, "half a pair: \ud83d", "half a pair:"),
         ({"type": "date", "pattern": "2026-.*"}, "2025-01-01", None),
     ],
 )
@@ -108,6 +108,22 @@ FROM_CUSTOMER = [
     ({"type": "number"}, 1200.0, "", "Send 1,200 euros", True),
     ({"type": "number"}, 1200.5, "", "Send 1.200,50 euros", True),
     ({"type": "number"}, 5.0, "", "Send 50 euros", False),
+    ({}, "张三", "张三", "我叫张三，想退款。", True),
+    ({}, "山田太郎", "", "山田太郎です", True),
+    ({}, "สมชาย", "", "ผมชื่อสมชายครับ", True),
+    ({}, "김민수", "", "저는 김민수입니다", True),
+    ({}, "İstanbul", "", "İstanbul'dan geliyorum", True),
+    ({}, "القاهرة", "", "أسافر إلى القاهرة غدا", True),
+    ({}, "दिल्ली", "", "मैं दिल्ली से हूँ", True),
+    ({}, "RB-204", "", "order RB\u2011204 please", True),
+    ({}, "张三", "张三", "我叫李四", False),
+    ({"type": "number"}, 500.0, "", "５００円を送金したい", True),
+    ({"type": "number"}, 3.0, "", "3日間だけ", True),
+    ({"type": "number"}, 1200.5, "", "Send 1\u202f200,50 €", True),
+    ({"type": "number"}, 1234567.0, "", "Send 12,34,567 rupees", True),
+    ({"type": "number"}, 1500.0, "", "أرسل \u0661\u066c\u0665\u0660\u0660", True),
+    ({"type": "number"}, -5.0, "", "set it to \u22125", True),
+    ({"type": "number"}, -5.0, "", "3-5 of them", False),
     ({"type": "integer"}, 2, "two", "two tickets please", True),
     ({"type": "integer"}, 2, "two", "some tickets please", False),
     ({"type": "integer"}, 3, "2", "2 tickets", False),
@@ -126,6 +142,11 @@ def test_a_value_from_the_customer_stands_in_the_customers_words(parameter, valu
     found = arguments(tool(source="customer", **parameter), said(value, evidence=evidence), Said((words,)))
     assert (found.values != {}) is stands
     assert [p.problem for p in found.problems] == ([] if stands else ["missing"])
+
+
+def test_a_value_hides_nothing():
+    found = arguments(tool(), said("Ac\u202eme\x1b Ltd\U000e0041"), Said(()))
+    assert found.values == {"value": "Acme Ltd"}
 
 
 def test_a_variable_counts_as_the_customers_word_and_a_tools_answer_does_not():
