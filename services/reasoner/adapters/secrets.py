@@ -5,9 +5,11 @@ Read anew for each request, so that a rotated secret counts at once.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from pydantic import JsonValue
 
@@ -73,14 +75,25 @@ class Secrets:
 
 
 def masked(value: JsonValue, secrets: Sequence[str]) -> JsonValue:
-    """*value* without *secrets* in any of its texts and names, such as a tool may echo."""
+    """
+    *value* without *secrets* in any of its texts and names, such as a tool may echo: as they are, percent-encoded as an
+    address has them, or in Base64.
+    """
+    return _masked(value, [form for secret in secrets if len(secret) >= _MASKED_CHARS_MIN for form in _forms(secret)])
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    # Padding is left out: what follows the secret in the text that was encoded changes it.
+    return secret, quote(secret, safe=""), quote_plus(secret), b64encode(secret.encode()).decode().rstrip("=")
+
+
+def _masked(value: JsonValue, forms: Sequence[str]) -> JsonValue:
     if isinstance(value, str):
-        for secret in secrets:
-            if len(secret) >= _MASKED_CHARS_MIN:
-                value = value.replace(secret, MASK)
+        for form in forms:
+            value = value.replace(form, MASK)
         return value
     if isinstance(value, list):
-        return [masked(held, secrets) for held in value]
+        return [_masked(held, forms) for held in value]
     if isinstance(value, dict):
-        return {str(masked(name, secrets)): masked(held, secrets) for name, held in value.items()}
+        return {str(_masked(name, forms)): _masked(held, forms) for name, held in value.items()}
     return value

@@ -55,3 +55,34 @@ class Endpoint:
 @pytest.fixture
 def endpoint():
     return Endpoint
+
+
+ODD_ADDRESSES = [
+    "https://a.test:99999/", "https://xn--.test/", "https://xn--zzzz-99.test/", "http://a..test/", "http://[::1/",
+    "http://[v1.x]/", "http:///x", "http://user:word@127.0.0.1/", "http://127.0.0.1:-1/", "http://127.0.0.1:0/",
+    f"https://{'a' * 70}.test/", f"https://{'a.' * 200}test/", "http://127.0.0.1:9/\ud800", "http://127.0.0.1:9/\n",
+    "http://[fe80::1%25eth0]/", "http://\u00ad.test/", "https://a\x00.test/", "http://127.1/", "http://a\u3002.test/",
+    f"http://127.0.0.1:9/{'a' * 70_000}", "http://a%2f.test/", "http://a test/", "http://[::ffff:7f00:1%1]/",
+]  # fmt: skip
+
+
+@pytest.fixture(params=ODD_ADDRESSES, ids=range(len(ODD_ADDRESSES)))
+def odd_address(request):
+    """An address at which nothing can be asked; the hosts are below `test`, or on loopback."""
+    return request.param
+
+
+class Nowhere:
+    """A name server that reads a name as the system's resolver does, and knows none."""
+
+    async def resolve(self, host, _port=0, _family=0):
+        host.encode("idna")
+        raise OSError("no such name")
+
+    async def close(self):
+        return
+
+
+@pytest.fixture
+def nowhere():
+    return Nowhere()

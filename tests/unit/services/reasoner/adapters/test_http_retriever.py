@@ -101,3 +101,67 @@ async def test_a_secret_is_sent_and_stands_in_no_record(endpoint, tmp_path):
         records, _ = await found(server, directory=tmp_path, headers={"authorization": "Bearer secret:KEY"})
     assert server.requests[0][2]["authorization"] == "Bearer s3cret-value"
     assert "s3cret" not in "".join(record.model_dump_json() for record in records)
+
+
+async def test_a_secret_that_is_echoed_is_masked_also_where_a_document_is_cut_in_its_midst(endpoint, tmp_path):
+    (tmp_path / "KEY").write_text("s3cret-value")
+    echoing = [
+        {"text": "asked with s3cret-value", "source": "?key=s3cret-value"},
+        {"text": "12345678 s3cret-value"},
+        {"text": "asked with s3cret%2Dvalue, in Base64 czNjcmV0LXZhbHVl"},
+    ]
+    async with endpoint((200, {}, echoing)).running() as server:
+        records, _ = await found(
+            server, directory=tmp_path, headers={"authorization": "Bearer secret:KEY"}, document_chars_max=15
+        )
+    assert [record.text for record in records] == ["asked with ***", "12345678 ***", "asked with s3cr"[:15]]
+    assert records[0].origin == "?key=***"
+    assert "s3cret-v" not in "".join(record.model_dump_json() for record in records)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 2_000 + "]" * 2_000, '{"documents": [' + "[" * 40 + "]" * 40 + "]}", '[{"text": 1e400}]', "9" * 5_000,
+        '[{"text": NaN}]', '[{"text": "\\ud83d"}]', '[{"text": "a"}]\x00', '{"documents": {"text": "a"}}', "null", "",
+    ],
+    ids=range(10),
+)  # fmt: skip
+async def test_an_answer_that_no_record_could_hold_gives_nothing(endpoint, body):
+    async with endpoint((200, {"content-type": "application/json"}, body)).running() as server:
+        assert await found(server) == ((), ["unreadable"])
+
+
+async def test_a_byte_order_mark_is_passed_over(endpoint):
+    async with endpoint((200, {}, "\ufeff" + json.dumps(FOUND))).running() as server:
+        records, results = await found(server)
+    assert (len(records), results) == (2, ["found"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        (200, {"x": "\u00fc"}, FOUND), (99, {}, FOUND), ("2\u0660\u0660", {}, FOUND), (200, {"a b": "1"}, FOUND),
+        (200, {"content-encoding": "x"}, FOUND), (200, {"transfer-encoding": "chunked"}, FOUND),
+        (200, {"a\x00": "1"}, FOUND),
+    ],
+    ids=range(7),
+)  # fmt: skip
+async def test_an_answer_that_is_no_proper_http_costs_its_documents_at_most(endpoint, line):
+    async with endpoint(line).running() as server:
+        records, results = await found(server)
+    assert len(results) == 1
+    assert len(records) in {0, 2}
+
+
+async def test_an_address_that_is_none_gives_nothing_and_ends_nothing(odd_address, nowhere):
+    registry = CollectorRegistry()
+    section = OutgoingSection(private_hosts="127.0.0.1:*,*.test:*,127.1")
+    async with Outgoing(section, resolver=nowhere) as outgoing:
+        retrievers = HttpRetrievers(outgoing, section, ReasonerMetrics(registry), lambda: 0.0)
+        retriever = Retriever.model_construct(
+            id="docs", url=odd_address, method="GET", guidelines=(), headers={}, top_k=5, document_chars_max=10,
+            timeout_seconds=0.5, result_bytes_max=100,
+        )  # fmt: skip
+        deadline = asyncio.get_running_loop().time() + 5
+        assert await retrievers.find(retriever, "x\ud83d", tenant="acme", deadline=deadline) == ()

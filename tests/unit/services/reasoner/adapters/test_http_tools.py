@@ -214,3 +214,67 @@ def test_no_value_leaves_its_place_in_the_address(value):
     assert len(url.raw_parts) == 4
     assert (url.raw_parts[1], url.raw_parts[3]) == ("a", "b")
     assert url.parts[2] == value
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_at_an_address_that_is_none_nothing_was_done(odd_address, nowhere, method):
+    section = OutgoingSection(private_hosts="127.0.0.1:*,*.test:*,127.1", retries_max=0)
+    http = HttpCall.model_construct(
+        url=odd_address, method=method, headers={}, query=(), idempotency_header="", timeout_seconds=2.0,
+        result_bytes_max=100,
+    )  # fmt: skip
+    declared = Tool.model_construct(
+        id="tool", description="x", consequential=True, http=http, mcp=None, text_speaks=False
+    )
+    async with Outgoing(section, resolver=nowhere) as outgoing:
+        deadline = asyncio.get_running_loop().time() + 5
+        asked = ToolCall(id="call-1", tool="tool", arguments={"a": "1"})
+        came = await HttpTools(outgoing, Secrets(""), section).call(declared, asked, tenant="acme", deadline=deadline)
+    assert (came.status, bool(came.error)) == (ToolStatus.FAILED, True)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**200], ids=range(3))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_value_that_no_json_holds_is_not_sent(endpoint, value, method):
+    async with endpoint(OK).running() as server:
+        declared = tool(f"{server.url}/x", consequential=True, method=method)
+        came = await call(server, declared, arguments={"amount": value})
+    assert (came.status, server.requests) == (ToolStatus.FAILED, [])
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_half_a_surrogate_pair_is_sent_as_a_replacement_character(endpoint, method):
+    async with endpoint(OK).running() as server:
+        came = await call(
+            server, tool(f"{server.url}/{{a}}", method=method), arguments={"a": "x\ud83d", "b": "y\ud83d"}
+        )
+    assert came.status is ToolStatus.DONE
+    assert server.requests[0][1].startswith("/x%EF%BF%BD")
+
+
+async def test_what_is_sent_by_the_tools_own_name_wins_over_a_header_of_the_playbook(endpoint):
+    async with endpoint(OK).running() as server:
+        declared = tool(
+            f"{server.url}/x", method="POST", consequential=True, idempotency_header="Idempotency-Key",
+            headers={"X-Holdfast-Call-Id": "theirs", "idempotency-KEY": "theirs", "Content-Type": "application/x+json"},
+        )  # fmt: skip
+        await call(server, declared)
+    headers = server.requests[0][2]
+    assert (headers["x-holdfast-call-id"], headers["idempotency-key"]) == ("call-1", "call-1")
+    assert headers["content-type"] == "application/x+json"
+
+
+@pytest.mark.parametrize("consequential", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", "[" * 2_000), ("application/json", '{"a": 1e400}'), ("text/json", "9" * 5_000),
+        ("application/json", '{"a": "\\ud83d"}'), ("text/plain", '{"holdfast": {"metadata": {"pin": 4711}'),
+    ],
+    ids=range(5),
+)  # fmt: skip
+async def test_an_answer_that_no_record_holds_costs_its_words_and_no_more(endpoint, kind, body, consequential):
+    async with endpoint((200, {"content-type": kind}, body)).running() as server:
+        came = await call(server, tool(f"{server.url}/x", method="POST", consequential=consequential))
+    assert (came.status, came.data) == (ToolStatus.DONE if consequential else ToolStatus.FAILED, None)
+    assert came.error

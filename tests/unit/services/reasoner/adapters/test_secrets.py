@@ -42,6 +42,15 @@ def test_without_a_directory_there_are_no_secrets():
         Secrets("").headers({"x-key": "secret:bank-key"})
 
 
+@pytest.mark.parametrize(
+    "echo",
+    ["s3cr3t/va+lue ==", "s3cr3t%2Fva%2Blue%20%3D%3D", "s3cr3t%2Fva%2Blue+%3D%3D", "czNjcjN0L3ZhK2x1ZSA9PQ=="],
+)
+def test_what_is_echoed_in_another_form_is_masked_too(echo):
+    assert "s3cr3t" not in str(masked({"a": f"?key={echo}&x"}, ["s3cr3t/va+lue =="]))
+    assert "czNj" not in str(masked([echo], ["s3cr3t/va+lue =="]))
+
+
 def test_what_a_tool_echoes_is_masked_wherever_it_stands(directory):
     held = Secrets(str(directory)).values({"authorization": "Bearer secret:bank-key", "x": "secret:missing", "y": "z"})
     assert held == ("s3cr3t-value",)
