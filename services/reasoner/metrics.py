@@ -30,7 +30,8 @@ class ReasonerMetrics:
         )
 
         # Questions to retrievers, by what came of them: found, empty, or why there was no answer (timeout, connection,
-        # oversized, encoded, status, unreadable, secret, no_time; host, address, not_encrypted, scheme, credentials
+        # oversized, encoded, fault, status, unreadable, secret, no_time; header, request where no such request can be
+        # made; host, address, not_encrypted, scheme, credentials
         # where the destination is not allowed). The log names the retriever.
         self._retrievals = Counter(
             "holdfast_retrievals", "Questions to retrievers, by result.", ("result",), registry=registry
