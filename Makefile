@@ -25,14 +25,14 @@ setup: $(STAMP) ## install what the lock file names into .venv
 demo: $(STAMP) ## run the whole pipeline on sample conversations (BROKER=embedded|kafka)
 	$(BIN)/holdfast demo --broker $(BROKER)
 
-test: $(STAMP) lint ## every check: linters, types, import contracts, all tests that fit in minutes, Apache Kafka included
-	$(BIN)/python -m pytest -m "not slow"
+test: $(STAMP) lint ## every check: linters, types, import contracts, all tests that fit in minutes, Apache Kafka included (JOBS=2)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --dist loadfile
 
 slow: $(STAMP) ## the long tests: many kills of the observer, every alert beside a real Prometheus
 	$(BIN)/python -m pytest -m slow
 
 quick: $(STAMP) ## the tests that need seconds
-	$(BIN)/python -m pytest -m "not kafka and not slow"
+	$(BIN)/python -m pytest -m "not kafka and not slow" --numprocesses $(JOBS) --dist loadfile
 
 lint: $(STAMP) ## ruff, mypy, import contracts
 	$(BIN)/ruff check

@@ -53,6 +53,8 @@ async def scan(
     await reader.start()
     try:
         places = await _places(reader, settings.namespace + topic, key if at_home else None, partitions)
+        if not places:
+            return
         reader.assign(places)
         ends = await reader.end_offsets(places)
         await _begin(reader, places, ends, since_ms)

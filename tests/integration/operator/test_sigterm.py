@@ -12,8 +12,8 @@ import asyncio
 from services.operator import __main__ as holdfast
 
 async def work():
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         await asyncio.sleep(600)
     finally:
         await asyncio.sleep(0)
