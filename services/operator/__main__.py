@@ -4,27 +4,21 @@
 
 import signal
 import sys
+from logging import CRITICAL, getLogger
 from types import FrameType
 
-from rich.console import Console
-from rich.markup import escape
-
+from services.operator import ending
 from services.operator.cli import app
-from shared.errors import HoldfastError
 from shared.telemetry import logging
-
-EXIT_ERROR = 2
 
 
 def main() -> None:
-    """Run the command; an error that Holdfast foresaw is told in a line, not as a traceback."""
+    """Run the command; how it ends is told in words, with the exit codes of `ending`."""
     logging.configure("holdfast", level="warning")
+    # What keeps the client from the broker is told at the end, once.
+    getLogger("aiokafka").setLevel(CRITICAL)
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        app()
-    except HoldfastError as error:
-        Console(stderr=True).print(f"[bold red]holdfast:[/] {escape(str(error))}", highlight=False)
-        sys.exit(EXIT_ERROR)
+    ending.run(app, sys.argv[1:])
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -138,6 +138,7 @@ async def _drain(state: _Run) -> None:
         state.watch.check()
         await asyncio.sleep(POLL_SECONDS)
     await asyncio.sleep(2.0)  # a doubled outcome would come after the first
+    await state.watch.settled()
 
 
 async def _judge(state: _Run) -> ChaosResult:

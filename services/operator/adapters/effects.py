@@ -128,6 +128,7 @@ async def run(plan: EffectsPlan, stack: Stack, report: Callable[[str], None]) ->
             stop.set()
             await killing
         await asyncio.sleep(2.0)  # a doubled effect or outcome would come after the first
+        await watch.settled()
         return await _result(plan, watch, monkey)
 
 

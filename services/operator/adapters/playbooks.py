@@ -40,12 +40,12 @@ async def publishing(settings: KafkaSettings) -> AsyncIterator[Callable[[str, Pl
     """
     async with known_playbooks(settings) as known:
         writing = producer(settings)
-        await writing.start()
 
         async def publish_one(tenant: str, playbook: Playbook) -> Published:
             return await publish(writing, settings, tenant, playbook, kept=known.kept(tenant, playbook.agent))
 
         try:
+            await writing.start()
             yield publish_one
         finally:
             await writing.stop()

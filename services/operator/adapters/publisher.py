@@ -21,8 +21,8 @@ _TOPICS = {type_: name for name in RECEIVED_FROM_TENANTS for type_ in TOPICS[nam
 
 
 def posted(address: Address, agent: str, text: str, *, event_id: str = "") -> Envelope[Body]:
-    """A customer's message, as of now."""
-    body = MessagePosted(agent=agent, author=Author.CUSTOMER, text=text)
+    """A customer's message, as of now; what is no character in *text* (half of one, in UTF-16) goes out as `?`."""
+    body = MessagePosted(agent=agent, author=Author.CUSTOMER, text=text.encode(errors="replace").decode())
     return event(address, "message.posted", body, event_id=event_id)
 
 
@@ -46,7 +46,11 @@ class Publisher:
         self._producer = producer(settings)
 
     async def __aenter__(self) -> Self:
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
         return self
 
     async def __aexit__(

@@ -51,8 +51,8 @@ class TopicReader:
         self.unreadable = 0
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
         try:
+            await self._consumer.start()
             await self._assign()
         except BaseException:
             await self._consumer.stop()

@@ -50,8 +50,8 @@ async def scan(
 
     """
     reader = consumer(settings, group=None)
-    await reader.start()
     try:
+        await reader.start()
         places = await _places(reader, settings.namespace + topic, key if at_home else None, partitions)
         if not places:
             return

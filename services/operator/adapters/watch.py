@@ -25,6 +25,8 @@ WATCHED = (
     topics.TURNS_CLOSED,
     topics.CLAIMS_JUDGED,
 )
+SETTLE_SECONDS_MAX = 10.0
+SETTLE_POLL_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -93,6 +95,16 @@ class Watch:
     def waiting(self) -> int:
         """Messages asked about that have no outcome yet."""
         return len(self._waiting)
+
+    async def settled(self) -> None:
+        """
+        Wait until the texts that closed turns sent have been read too, at most `SETTLE_SECONDS_MAX`: a turn's record
+        and its text are committed at once, and read from two topics in any order.
+        """
+        until = asyncio.get_running_loop().time() + SETTLE_SECONDS_MAX
+        while self.auditor.unread_responses and asyncio.get_running_loop().time() < until:
+            self.check()
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
 
     def check(self) -> None:
         """Raise what ended the reading, if it has ended."""

@@ -119,6 +119,7 @@ async def _played(console: Console, stack: Stack, scripts: dict[str, list[Dialog
                         watch.check()
                     task.result()
             told = await _told(watch, approver)
+            await watch.settled()
     return _shown(console, watch, approver, messages=messages, told=told)
 
 

@@ -80,6 +80,7 @@ async def run(
                 watch.check()
                 progress.update(bar, completed=messages - watch.waiting)
             task.result()
+            await watch.settled()
     exchanges = list(watch.exchanges.values())
     whole = Spread.of([float(exchange.closed_ms - exchange.posted_ms) for exchange in exchanges])
     console.print(tables.timings(breakdown(exchange.hops() for exchange in exchanges), whole))

@@ -101,6 +101,13 @@ class Auditor:
         return sum(1 for message in self._messages if message not in self._covered)
 
     @property
+    def unread_responses(self) -> int:
+        """Closed turns that say they sent a text which has not been read yet: it comes from another topic."""
+        return sum(
+            bool(closed.response_sha256) and turn not in self._responses for turn, closed in self._closed.items()
+        )
+
+    @property
     def turns(self) -> int:
         """Turns closed so far."""
         return len(self._closed)

@@ -8,6 +8,10 @@ import json
 from enum import StrEnum
 from typing import Any
 
+from rich.markup import escape
+
+from shared.text import visible
+
 SHOWN_CHARS_MAX = 4_000
 HIDDEN = "•••"
 OPEN_NAMES = frozenset({"agent", "author", "mode", "stage", "result", "outcome", "epoch", "leg", "sequence", "id"})
@@ -25,7 +29,8 @@ def shown(value: bytes | None, *, form: Form = Form.HEX, reveal: bool = False, c
     """
     *value* for people: JSON with what customers said hidden, other text by its length, bytes as *form*.
 
-    With *reveal* everything is shown, control characters as escapes; beyond *chars_max* it is cut, and says so.
+    With *reveal* everything is shown, what a terminal would act upon as `printable` tells it; beyond *chars_max* it is
+    cut, and says so.
     """
     if value is None:
         return "(no value)"
@@ -53,8 +58,21 @@ def hidden(body: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """*text* with what a terminal would act upon (or not show) as escapes; line ends and tabs stay."""
-    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
+    """*text* with what a terminal would act upon, or not show, as `‹U+202E›`; line ends and tabs stay."""
+    return visible.shown(text)
+
+
+def marked(text: str) -> str:
+    """`printable`, for a place where rich reads markup: nothing in *text* is taken for any."""
+    return escape(printable(text))
+
+
+def document(value: Any) -> str:
+    """*value* as JSON, for programs and people: what a terminal would act upon, or not show, stands as an escape."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if text.isascii():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def _binary(value: bytes, form: Form) -> str:

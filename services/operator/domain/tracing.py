@@ -106,6 +106,16 @@ class Trace:
         """The turns, oldest first."""
         return sorted(self.turns.values(), key=lambda traced: (traced.turn.epoch, traced.turn.opened_at))
 
+    def lacks_response(self, since_ms: float) -> bool:
+        """Whether a turn that was closed after *since_ms* sent a text that is not here."""
+        return any(
+            traced.closed is not None
+            and traced.closed.response_sha256
+            and traced.response is None
+            and traced.closed_ms > since_ms
+            for traced in self.turns.values()
+        )
+
     def question(self, traced: TracedTurn) -> list[str]:
         """The texts that *traced* answers; from its transcript where the messages themselves are gone."""
         said = {one.id: one.text for one in traced.opened.transcript} if traced.opened else {}
