@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from services.operator.adapters.watch import Exchange
 from services.operator.domain.audit import Audit
+from services.operator.domain.showing import marked, printable
 from services.operator.domain.timing import Spread
 from shared.events.claims import Correction, Verdict
 from shared.events.turns import Outcome, TurnClosed
@@ -33,7 +33,7 @@ def conversations(exchanges: Iterable[Exchange]) -> RenderableType:
     ordered = sorted(exchanges, key=lambda exchange: (exchange.conversation, exchange.closed.turn.epoch))
     for name, turns in groupby(ordered, key=lambda exchange: exchange.conversation):
         table.add_section()
-        table.add_row(Text(name, style="bold blue"))
+        table.add_row(Text(printable(name), style="bold blue"))
         for turn in turns:
             table.add_row(*row(turn))
     return table
@@ -43,10 +43,10 @@ def row(exchange: Exchange) -> tuple[RenderableType, ...]:
     """One turn as the cells of `conversations`."""
     closed = exchange.closed
     return (
-        escape(exchange.question),
-        ", ".join(closed.matching.active) if closed.matching else "",
+        marked(exchange.question),
+        marked(", ".join(closed.matching.active)) if closed.matching else "",
         reply(exchange),
-        escape("\n".join(caught(closed))),
+        marked("\n".join(caught(closed))),
         latencies(exchange),
     )
 
@@ -56,10 +56,11 @@ def reply(exchange: Exchange) -> RenderableType:
     closed = exchange.closed
     style = OUTCOME_STYLE.get(closed.outcome, "red")
     if exchange.response is None:
-        return Text(f"[{closed.outcome}{': ' + closed.reason if closed.reason else ''}]", style=style)
+        return Text(printable(f"[{closed.outcome}{': ' + closed.reason if closed.reason else ''}]"), style=style)
     if exchange.response.fallback:
-        return Text(f"[{closed.outcome}, fallback {exchange.response.fallback}] {exchange.response.text}", style="red")
-    return Text(exchange.response.text)
+        told = f"[{closed.outcome}, fallback {exchange.response.fallback}] {exchange.response.text}"
+        return Text(printable(told), style="red")
+    return Text(printable(exchange.response.text))
 
 
 def caught(closed: TurnClosed) -> list[str]:
@@ -85,7 +86,8 @@ def tool_calls(exchanges: Iterable[Exchange]) -> RenderableType:
                 if any(fact.startswith(f"tool.{result.call.tool}.") for fact in segment.fact_ids)
             ]
             told = ", ".join(f"{name}: {value}" for name, value in result.call.arguments.items())
-            rows.append((exchange.conversation, result.call.tool, told, str(result.status), escape("\n".join(cited))))
+            cells = (exchange.conversation, result.call.tool, told, str(result.status), "\n".join(cited))
+            rows.append(tuple(map(marked, cells)))
     return figures("tool calls", ("conversation", "tool", "arguments", "came to", "cited by"), rows)
 
 
@@ -110,7 +112,7 @@ def audit(found: Audit) -> RenderableType:
     if found.passed:
         return Group(table, Text("Every message has its outcome; every promise held.", style="bold green"))
     broken = [
-        Text(f"{finding.count} × {finding.invariant}: {', '.join(finding.examples)}", style="bold red")
+        Text(printable(f"{finding.count} × {finding.invariant}: {', '.join(finding.examples)}"), style="bold red")
         for finding in found.findings
     ]
     return Group(table, *broken)

@@ -11,6 +11,7 @@ BROAD = {"Exception", "BaseException"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 SWALLOWING = {
+    "services/operator/ending.py": "the last one of a command: tells, and exits non-zero",
     "shared/playbook/topic.py": "a record of one tenant costs its own version, not the process",
     "shared/stage/attempts.py": "whatever a record raises costs that record",
     "shared/stage/turn_stage.py": "what late work raises is as late as its result",

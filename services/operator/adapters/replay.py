@@ -103,7 +103,7 @@ def read(path: Path) -> Recording:
                 found.playbooks[row["tenant"], playbook.agent, row["version"]] = playbook
             else:
                 found.turns.append(RecordedTurn.model_validate_json(line))
-        except (ValidationError, ValueError, KeyError, TypeError) as error:
+        except (ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise Fatal(f"{path}, line {number}: no recorded turn ({type(error).__name__}); record it anew") from None
     if not found.turns:
         raise Fatal(f"{path}: no turn is recorded in it")

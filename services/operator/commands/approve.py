@@ -17,6 +17,7 @@ from rich.text import Text
 from services.operator.adapters.publisher import Publisher, event
 from services.operator.adapters.reader import TopicReader
 from services.operator.domain.approvals import Approvals, Request
+from services.operator.domain.showing import printable
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
 from shared.events.conversation import ApprovalGiven
@@ -77,13 +78,14 @@ async def _decide(kafka: KafkaSettings, approval: str, *, granted: bool, by: str
     waiting = (await _waiting(kafka)).waiting(datetime.now(UTC))
     found = next((request for request in waiting if request.asked.approval_id == approval), None)
     if found is None:
-        typer.echo(f"no approval {approval} waits: it was decided, has expired, or was never asked for", err=True)
+        told = f"no approval {approval} waits: it was decided, has expired, or was never asked for"
+        typer.echo(printable(told), err=True)
         raise typer.Exit(1)
     body = ApprovalGiven(approval_id=approval, granted=granted, by=by, reason=reason)
     async with Publisher(kafka) as publisher:
         await publisher.publish([(found.address, event(found.address, "approval.given", body))])
     verb = "allowed" if granted else "refused"
-    typer.echo(f"{verb}: {found.asked.tool} for {found.address.tenant}:{found.address.conversation}")
+    typer.echo(printable(f"{verb}: {found.asked.tool} for {found.address.tenant}:{found.address.conversation}"))
 
 
 def _table(waiting: list[Request]) -> Table:
@@ -93,10 +95,10 @@ def _table(waiting: list[Request]) -> Table:
     for request in waiting:
         asked = request.asked
         table.add_row(
-            asked.approval_id,
-            Text(f"{request.address.tenant}:{request.address.conversation}"),
-            Text(asked.tool),
-            Text(json.dumps(asked.arguments, ensure_ascii=False)),
+            Text(printable(asked.approval_id)),
+            Text(printable(f"{request.address.tenant}:{request.address.conversation}")),
+            Text(printable(asked.tool)),
+            Text(printable(json.dumps(asked.arguments, ensure_ascii=False))),
             f"{asked.expires_at:%Y-%m-%d %H:%M:%S}Z",
         )
     return table

@@ -21,6 +21,7 @@ from services.operator.adapters.samples import bank_playbook, sample_dialogues, 
 from services.operator.adapters.stack import Broker, Stack, StackPlan, listening, running
 from services.operator.adapters.watch import Watch
 from services.operator.domain.dialogues import Dialogue
+from services.operator.domain.showing import marked
 from services.operator.domain.timing import Spread, breakdown
 from services.operator.settings import OperatorSettings
 from shared.broker.local import free_port_base
@@ -142,7 +143,7 @@ def _shown(console: Console, watch: Watch, approver: Approver, *, messages: int,
     exchanges = list(watch.exchanges.values())
     console.print(tables.conversations(exchanges))
     for address, asked in approver.decided:
-        console.print(f"allowed by a person: {asked.tool} {asked.arguments} for {address.conversation}")
+        console.print(f"allowed by a person: {marked(f'{asked.tool} {asked.arguments} for {address.conversation}')}")
     console.print(tables.tool_calls(exchanges))
     said_ms = watch.acknowledged_ms
     known = [one for one in exchanges if one.closed.turn.id in said_ms and one.posted_ms]

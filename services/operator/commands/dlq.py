@@ -11,13 +11,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from services.operator.adapters.letters import read_box, redrive, refusals
 from services.operator.commands.progress import reading
 from services.operator.domain.letters import Filter, Letter
-from services.operator.domain.showing import Form, printable, shown
+from services.operator.domain.showing import Form, marked, printable, shown
 from services.operator.settings import OperatorSettings
 from shared.errors import Fatal
 from shared.settings import read_settings
@@ -80,9 +79,7 @@ def list_(
         return
     console.print(_table(letters[:limit]))
     for (from_topic, why), number in counts.most_common():
-        console.print(
-            f"{number:>7,}  {escape(printable(from_topic)) or '?'}  [yellow]{escape(printable(why)) or '?'}[/]"
-        )
+        console.print(f"{number:>7,}  {marked(from_topic) or '?'}  [yellow]{marked(why) or '?'}[/]")
     more = f"; the oldest {limit} are shown" if len(letters) > limit else ""
     console.print(f"[bold]{len(letters):,}[/] dead letters{more}")
 
@@ -120,7 +117,7 @@ def show(
     ):
         table = Table(title=title, title_justify="left", show_header=False, box=None)
         for name, value in pairs.items():
-            table.add_row(f"[bold]{escape(printable(name))}[/]", escape(printable(str(value))))
+            table.add_row(f"[bold]{marked(name)}[/]", marked(str(value)))
         console.print(table, "")
     if found.lost_value_bytes:
         console.print(
@@ -195,8 +192,8 @@ def _tell(done: list[tuple[Letter, str]], *, yes: bool, as_json: bool) -> None:
         return
     console = Console()
     for letter, why in done:
-        told = f"[red]refused[/]: {escape(why)}" if why else f"[green]{verb}[/]"
-        console.print(f"{letter.name}  {escape(printable(letter.topic))}-{letter.partition}  {told}", highlight=False)
+        told = f"[red]refused[/]: {marked(why)}" if why else f"[green]{verb}[/]"
+        console.print(f"{letter.name}  {marked(letter.topic)}-{letter.partition}  {told}", highlight=False)
     refused = sum(bool(why) for _, why in done)
     console.print(f"[bold]{len(done) - refused:,}[/] {verb}, {refused:,} refused")
     if not yes and len(done) > refused:
@@ -230,9 +227,9 @@ def _table(letters: list[Letter]) -> Table:
         table.add_row(
             one["letter"],
             one["at"],
-            escape(printable(f"{one['tenant']}:{one['conversation']}")) if one["tenant"] else "?",
-            escape(printable(one["reason"])),
-            escape(printable(f"{one['topic']}-{one['partition']}@{one['offset']}")),
+            marked(f"{one['tenant']}:{one['conversation']}") if one["tenant"] else "?",
+            marked(one["reason"]),
+            marked(f"{one['topic']}-{one['partition']}@{one['offset']}"),
             f"{one['value_bytes']:,}",
             one["driven_at"],
         )

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from services.operator import tables
 from services.operator.adapters.erasure import erase
 from services.operator.domain.erasure import Certificate, Remaining
+from services.operator.domain.showing import marked
 from services.operator.settings import OperatorSettings
 from shared.errors import Fatal
 from shared.events.envelope import Address
@@ -56,7 +56,7 @@ def command(
             agent=agent,
             probe=probe,
             seconds_max=wait,
-            told=lambda step: None if as_json else console.print(f"[dim]{escape(step)}[/]"),
+            told=lambda step: None if as_json else console.print(f"[dim]{marked(step)}[/]"),
         )
     )
     if as_json:
@@ -74,7 +74,7 @@ def _show(console: Console, certificate: Certificate) -> None:
         probe = f"; a message was {one.probe.outcome}, {one.probe.reason}" if one.probe else ""
         console.print(f"partition {one.partition}: the state holds {holds}{probe}", highlight=False)
     for doubt in certificate.doubts:
-        console.print(f"[bold red]not proven:[/] {escape(doubt)}", highlight=False)
+        console.print(f"[bold red]not proven:[/] {marked(doubt)}", highlight=False)
     if certificate.proven:
         console.print("[bold green]erased, and proven[/]")
 

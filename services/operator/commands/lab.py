@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.operator import tables
@@ -27,6 +26,7 @@ from services.operator.commands.report import (
     needs_extra,
     show,
 )
+from services.operator.domain.showing import marked
 from services.operator.hazard.records import AuditLabel, RecordedClaim, to_line
 from services.operator.settings import OperatorSettings
 from services.operator.verification.drafts import read_domains
@@ -168,7 +168,7 @@ def _save(out: Path, records: list[RecordedClaim], labels: list[AuditLabel]) -> 
             with (out / name).open("w", encoding="utf-8") as file:
                 file.writelines(to_line(line) for line in lines)
     except OSError as error:
-        raise Fatal(f"{error.filename or out} cannot be written: {escape(str(error.strerror))}") from None
+        raise Fatal(f"{error.filename or out} cannot be written: {marked(str(error.strerror))}") from None
 
 
 def _check(console: Console, seed: int) -> int:

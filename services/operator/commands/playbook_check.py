@@ -3,7 +3,6 @@
 """
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -15,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.syntax import Syntax
 
+from services.operator.domain.showing import json_text
 from services.operator.review import telling
 from services.operator.review.asking import Reviewer, undeclared
 from services.operator.review.blueprints import Kind
@@ -73,7 +73,7 @@ def command(
     elif style is Format.JSON:
         print(telling.document(found))
     else:
-        print(json.dumps(sarif(found), indent=2, ensure_ascii=False))
+        print(json_text(sarif(found)))
     refusing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     if any(finding.severity in refusing for finding in found):
         raise typer.Exit(1)

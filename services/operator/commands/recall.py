@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from services.operator import tables
 from services.operator.commands.report import needs_extra
+from services.operator.domain.showing import marked
 from services.operator.evaluation.scenario import read_scenarios
 
 SIZES = (10, 50, 100, 1_000, 10_000)
@@ -57,7 +57,7 @@ def command(
     for one in found:
         for label in one.missed(SHOWN[-2]):
             where = f"{label.scenario} at {one.guidelines:,}"
-            console.print(f"missed: {escape(where)}: {escape(label.condition)} [dim]({label.reason})[/]")
+            console.print(f"missed: {marked(where)}: {marked(label.condition)} [dim]({label.reason})[/]")
     if unfit:
         console.print(unfit_table(unfit))
     if json_file:

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from services.operator import tables
@@ -21,7 +20,7 @@ from services.operator.adapters import replay
 from services.operator.adapters.replay import Recording, Run
 from services.operator.adapters.stack import StackPlan, running
 from services.operator.domain.replay import Aspect, Compared, Decision, RecordedTurn, compared, counts, word_changes
-from services.operator.domain.showing import printable
+from services.operator.domain.showing import marked
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
 from shared.errors import Fatal
@@ -218,4 +217,4 @@ def _surplus(names: tuple[str, ...], others: tuple[str, ...]) -> list[str]:
 
 
 def _(text: str) -> str:
-    return escape(printable(text))
+    return marked(text)

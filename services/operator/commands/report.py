@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 
 from services.operator.adapters.claims import recorded_claims
+from services.operator.domain.showing import marked
 from services.operator.hazard.records import AuditLabel, RecordedClaim, read_claims, read_labels, to_line
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
@@ -91,7 +91,7 @@ def record(
         partial.replace(out)
     except OSError as error:
         raise Fatal(f"{out} cannot be written: {error.strerror}") from None
-    Console().print(f"{count:,} claims → {escape(str(out))}")
+    Console().print(f"{count:,} claims → {marked(str(out))}")
 
 
 def needs_extra() -> None:
@@ -126,7 +126,7 @@ def analysed(
         short_max=border or None,
         draws=draws,
         seed=seed,
-        on_step=lambda step: status.update(escape(step)),
+        on_step=lambda step: status.update(marked(step)),
     )
 
 
@@ -147,7 +147,7 @@ def show(console: Console, report: "Report", *, source: str, out: Path | None, a
             pictures.draw(report, out / PICTURE, source=source)
         except OSError as error:
             _unwritable(out, error)
-        console.print(f"→ {escape(str(out / PICTURE))}, {escape(str(out / FIGURES))}", highlight=False)
+        console.print(f"→ {marked(str(out / PICTURE))}, {marked(str(out / FIGURES))}", highlight=False)
 
 
 def _unwritable(out: Path, error: OSError) -> NoReturn:

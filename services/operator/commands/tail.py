@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from services.operator import tables
 from services.operator.adapters.reader import TopicReader
+from services.operator.domain.showing import marked
 from services.operator.settings import OperatorSettings
 from shared.broker.clients import KafkaSettings
 from shared.events import topics
@@ -50,10 +50,10 @@ def _line(closed: TurnClosed) -> str:
     guidelines = ", ".join(closed.matching.active) if closed.matching else ""
     parts = [
         f"[dim]{closed.closed_at:%H:%M:%S}[/]",
-        escape(f"{closed.turn.tenant}:{closed.turn.conversation}#{closed.turn.epoch}"),
-        f"[{style}]{closed.outcome}[/]{' (' + escape(closed.reason) + ')' if closed.reason else ''}",
+        marked(f"{closed.turn.tenant}:{closed.turn.conversation}#{closed.turn.epoch}"),
+        f"[{style}]{closed.outcome}[/]{' (' + marked(closed.reason) + ')' if closed.reason else ''}",
         f"{seconds:.2f} s",
-        f"[magenta]{escape(guidelines)}[/]",
-        f"[yellow]{escape('; '.join(tables.caught(closed)))}[/]",
+        f"[magenta]{marked(guidelines)}[/]",
+        f"[yellow]{marked('; '.join(tables.caught(closed)))}[/]",
     ]
     return "  ".join(parts)

@@ -3,7 +3,6 @@
 """
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -11,11 +10,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from services.operator.adapters.tracing import read_trace
 from services.operator.commands.progress import reading
-from services.operator.domain.showing import printable
+from services.operator.domain.showing import json_text, marked
 from services.operator.domain.tracing import Trace, TracedTurn
 from services.operator.settings import OperatorSettings
 from services.operator.tables import OUTCOME_STYLE
@@ -58,7 +56,7 @@ def command(
         )
     if as_json:
         rows = [row for row in trace.document() if not turn or row["turn"]["epoch"] == turn]
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        typer.echo(json_text(rows))
         return
     for traced in turns:
         for line in lines(trace, traced, rejected=rejected):
@@ -154,4 +152,4 @@ def _end(traced: TracedTurn) -> Iterator[str]:
 
 
 def _(text: str) -> str:
-    return escape(printable(text))
+    return marked(text)

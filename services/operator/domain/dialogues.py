@@ -60,5 +60,5 @@ def _dialogue(number: int, row: str) -> Dialogue:
                 Line(str(event["text"]), max(0.0, float(event.get("at") or begin) - begin)) for event in events
             ),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid("bad_dialogue", f"line {number} is no dialogue ({type(error).__name__}: {error})") from None

@@ -67,12 +67,13 @@ def marked(text: str) -> str:
     return escape(printable(text))
 
 
-def document(value: Any) -> str:
+def json_text(value: Any) -> str:
     """*value* as JSON, for programs and people: what a terminal would act upon, or not show, stands as an escape."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    if text.isascii():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    for code in visible.hidden(text):
+        char = chr(int(code.removeprefix("U+"), 16))
+        text = text.replace(char, json.dumps(char)[1:-1])
+    return text
 
 
 def _binary(value: bytes, form: Form) -> str:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from services.operator.evaluation.recorded import translated
 from services.operator.review.blueprints import Kind
@@ -19,9 +17,10 @@ from shared.errors import Fatal
 from shared.events.claims import ReasoningMode
 from shared.events.composition import Composition
 from shared.playbook.checking import check
-from shared.playbook.finding import errors
+from shared.playbook.finding import PlaybookError, errors
 from shared.playbook.model import CannedReply, Fact, Guideline, Journey, Playbook, Profile, Relationship, Term
 from shared.playbook.part import Name, Part
+from shared.playbook.source import read_source
 from shared.playbook.tools import HttpCall, Tool
 
 FILE_BYTES_MAX = 64 * 1_048_576
@@ -194,9 +193,9 @@ def read_scenarios(path: Path) -> tuple[tuple[Scenario, ...], dict[str, str]]:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise Fatal(f"{path} is larger than {FILE_BYTES_MAX:,} bytes; divide it")
         text = path.read_text(encoding="utf-8")
-        data, unfit = _data(text, recorded=path.suffix == ".json")
+        data, unfit = _data(text, path)
         scenarios = _SCENARIOS.validate_json(json.dumps(data))
-    except (OSError, UnicodeDecodeError, YAMLError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, PlaybookError, json.JSONDecodeError, RecursionError) as error:
         raise Fatal(f"{path} cannot be read as scenarios: {error}; see samples/scenarios for the format") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -219,7 +218,7 @@ def _refusal(scenario: Scenario) -> str:
     return f"`playbook check` refuses its playbook: {found[0].reason}" if found else ""
 
 
-def _data(text: str, *, recorded: bool) -> tuple[object, dict[str, str]]:
-    if recorded:
+def _data(text: str, path: Path) -> tuple[object, dict[str, str]]:
+    if path.suffix == ".json":
         return translated(json.loads(text))
-    return YAML(typ="safe").load(text), {}
+    return read_source(text.encode(), str(path)).data, {}

@@ -161,7 +161,7 @@ class _Cache:
         if file.exists():
             try:
                 self.kept = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise Fatal(f"{file} holds no kept answers of a review ({error}); remove it") from None
 
     def keep(self, answers: Mapping[str, Iterable[str]]) -> None:

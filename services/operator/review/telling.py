@@ -2,7 +2,6 @@
 Findings for people (text) and for programs (JSON).
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from services.operator.domain.showing import json_text, printable
 from shared.playbook.finding import Basis, Finding, Severity
 from shared.playbook.model import Playbook
 
@@ -22,16 +22,17 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
     """Print *findings* in order, each with its place, reason and remedy."""
     for file, listed in groupby(findings, key=lambda finding: finding.file):
         if file:
-            console.print(Text(file, style="bold underline"))
+            console.print(Text(printable(file), style="bold underline"))
         for finding in listed:
             console.print(_line(finding), soft_wrap=True)
-            console.print(Text(f"          {finding.remedy}", style="dim"), soft_wrap=True)
+            console.print(Text(f"          {printable(finding.remedy)}", style="dim"), soft_wrap=True)
 
 
 def summary(file: str, playbook: Playbook | None, findings: Sequence[Finding]) -> Text:
     """One line on a file: whether it is usable, what it holds, and how many findings there are."""
     counts = Counter(finding.severity for finding in findings)
     told = ", ".join(f"{counts[severity]} {noun}" for severity, noun in _NOUNS.items() if counts[severity])
+    file = printable(file)
     if playbook is None or counts[Severity.ERROR]:
         return Text(f"{file} is refused: {told}", style="bold red")
     held = f"agent {playbook.agent}, {len(playbook.guidelines):,} guidelines, {len(playbook.journeys):,} journeys"
@@ -40,7 +41,7 @@ def summary(file: str, playbook: Playbook | None, findings: Sequence[Finding]) -
 
 def document(findings: Iterable[Finding]) -> str:
     """*findings* as JSON: a list of objects."""
-    return json.dumps({"findings": [_object(finding) for finding in findings]}, indent=2, ensure_ascii=False)
+    return json_text({"findings": [_object(finding) for finding in findings]})
 
 
 def _line(finding: Finding) -> Text:
@@ -49,7 +50,7 @@ def _line(finding: Finding) -> Text:
     return Text.assemble(
         (f"{place:>9} ", "bold"),
         (f"{finding.severity}", STYLE[finding.severity]),
-        f" {finding.reason} ",
+        f" {printable(finding.reason)} ",
         (f"[{finding.rule}{by}]", "dim"),
     )
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from shared.errors import Fatal
+from shared.playbook.finding import PlaybookError
 from shared.playbook.model import Fact, Guideline, Playbook, Profile, Variant
 from shared.playbook.part import Name, Part
+from shared.playbook.source import read_source
 
 FILE_BYTES_MAX = 16 * 1_048_576
 
@@ -171,9 +171,9 @@ def _read(path: Path) -> Domain:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise Fatal(f"{path} is larger than {FILE_BYTES_MAX:,} bytes; divide it")
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        data = read_source(path.read_bytes(), str(path)).data
         return _DOMAIN.validate_json(json.dumps(data))
-    except (OSError, UnicodeDecodeError, YAMLError, TypeError) as error:
+    except (OSError, PlaybookError) as error:
         raise Fatal(f"{path} cannot be read as labelled drafts: {error}; see samples/verification") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -5,8 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from services.operator.domain.showing import Form, hidden, printable, shown
+from services.operator.domain.showing import Form, hidden, json_text, marked, printable, shown
+from shared.text import visible
 
 BODY = json.dumps({"agent": "bank", "author": "customer", "text": "my card is 4111", "sequence": 3}).encode()
 
@@ -41,11 +43,26 @@ def test_what_is_no_json(value, form, reveal, told):
 
 @given(st.binary(max_size=200), st.booleans())
 def test_no_control_character_ever_reaches_the_terminal(value, reveal):
-    assert all(one.isprintable() or one in "\n\t" for one in shown(value, reveal=reveal))
+    assert visible.hidden(shown(value, reveal=reveal)) == ()
+
+
+@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_json_for_the_terminal_reads_back_as_what_it_was(value):
+    text = json_text(value)
+    assert visible.hidden(text) == ()
+    assert json.loads(text) == value
+
+
+@given(st.text(st.characters(exclude_characters="\t")))
+def test_no_text_is_taken_for_markup(text):
+    console = Console(width=10_000, color_system=None)
+    with console.capture() as capture:
+        console.print(marked(text), highlight=False, soft_wrap=True)
+    assert capture.get() == f"{printable(text)}\n"
 
 
 def test_an_escape_sequence_is_shown_as_one():
-    assert printable("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\n"
+    assert printable("a\x1b[2J\u202eb\n") == "a‹U+001B›[2J‹U+202E›b\n"
 
 
 def test_what_is_long_is_cut_and_says_so():

@@ -83,7 +83,17 @@ def test_what_a_customer_wrote_cannot_act_on_the_terminal():
 
     text = told(trace)
     assert "\x1b" not in text
-    assert "\\x1b[2J[red]gone[/]" in text
+    assert "‹U+001B›[2J[red]gone[/]" in text
+
+
+def test_the_text_of_a_turn_that_was_closed_just_now_may_be_read_later():
+    trace = traced("turn.closed")
+    closed_ms = trace.ordered()[0].closed_ms
+
+    assert trace.lacks_response(closed_ms - 1)
+    assert not trace.lacks_response(closed_ms)
+    trace.take(example("response.sent"), closed_ms + 1)
+    assert not trace.lacks_response(closed_ms - 1)
 
 
 def test_the_document_holds_it_all():
