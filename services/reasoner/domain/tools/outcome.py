@@ -6,6 +6,7 @@ what is missing.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from pydantic import JsonValue
@@ -32,14 +33,17 @@ _UNDONE: Final[Mapping[ToolStatus, str]] = {
 
 def facts_of(results: Sequence[ToolResult], tools: Mapping[str, Tool]) -> tuple[FactRecord, ...]:
     """What *results* let a reply assert: the parts of their data one by one, so that a claim cites the one it means."""
-    records: list[FactRecord] = []
+    # An answer may have thousands of parts.
+    return tuple(islice(_facts(results, tools), FACTS_MAX))
+
+
+def _facts(results: Sequence[ToolResult], tools: Mapping[str, Tool]) -> Iterator[FactRecord]:
     for number, result in enumerate(results, start=1):
         tool = result.call.tool
         done = result.status is ToolStatus.DONE
         for place, text in enumerate(_texts(result, tools.get(tool)), start=1):
             source = f"{SOURCE if done else UNDONE_SOURCE}{tool}"
-            records.append(FactRecord(id=f"tool.{tool}.{number}.{place}", text=text[:FACT_CHARS_MAX], source=source))
-    return tuple(records[:FACTS_MAX])
+            yield FactRecord(id=f"tool.{tool}.{number}.{place}", text=text[:FACT_CHARS_MAX], source=source)
 
 
 def instructions_of(
@@ -119,9 +123,9 @@ def _texts(result: ToolResult, tool: Tool | None) -> Iterator[str]:
 
 def _said(result: ToolResult, name: str) -> list[str]:
     if isinstance(result.data, dict):
-        return [f"{name}, {key}: {_shown(value)}" for key, value in result.data.items()]
+        return [f"{name}, {key}: {_shown(value)}" for key, value in islice(result.data.items(), FACTS_MAX)]
     if isinstance(result.data, list):
-        return [_shown(value) for value in result.data]
+        return [_shown(value) for value in result.data[:FACTS_MAX]]
     return [] if result.data is None or result.data == "" else [_shown(result.data)]
 
 
