@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from services.conversations.domain.bounds import Bounds
+from services.conversations.domain.records import RECORD_BYTES_MAX
 from shared.settings import Section
 from shared.stage.process import StageProcessSettings
 
@@ -13,7 +15,7 @@ _DAY_SECONDS = 86_400
 
 
 class ConversationsSection(Section):
-    """What bounds a conversation's state; even the upper limits together keep a state, and each record, below 1 MB."""
+    """What bounds a conversation's state; limits that together do not keep it within a record are refused."""
 
     covers_max: int = Field(100, ge=1, le=150, description="messages that one turn answers; a burst is cut there")
     seen_events_max: int = Field(
@@ -22,7 +24,9 @@ class ConversationsSection(Section):
     history_bytes_max: int = Field(
         262_144, ge=1_024, le=393_216, description="of the transcript kept; the playbook's window is usually smaller"
     )
-    variables_bytes_max: int = Field(65_536, ge=1_024, le=98_304, description="of a conversation's variables, as JSON")
+    variables_bytes_max: int = Field(
+        65_536, ge=1_024, le=98_304, description="of a conversation's variables and when each was set, as JSON"
+    )
     journeys_bytes_max: int = Field(16_384, ge=1_024, le=65_536, description="of its journey positions, as JSON")
     calls_max: int = Field(
         16, ge=1, le=64, description="tool calls kept in mind: waiting for approval or a result, or not yet told of"
@@ -72,6 +76,15 @@ class ConversationsSection(Section):
         description="take `approval.given` on `conversation.events` too, where approvers of an older release write it; "
         "only until all of them write on `conversation.decisions`",
     )
+
+    @model_validator(mode="after")
+    def _state_fits_a_record(self) -> Self:
+        if (needed_bytes := Bounds.of(self.model_dump()).state_bytes_max) > RECORD_BYTES_MAX:
+            raise ValueError(
+                f"a conversation at these limits takes {needed_bytes} bytes, and a record holds {RECORD_BYTES_MAX}: "
+                "lower HOLDFAST_CONVERSATIONS_HISTORY_BYTES_MAX, or another of its sizes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _budget_is_shared(self) -> Self:

@@ -4,9 +4,10 @@ How free a reply's wording is, and what an approved text was filled with.
 
 from enum import StrEnum
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from shared.events.base import Body
+from shared.events.values import BoundedJson
 
 
 class Composition(StrEnum):
@@ -27,5 +28,5 @@ class FilledField(Body):
     """What stands for a field of an approved text; `fact_id` is the fact that it was taken from, if it is one."""
 
     name: str = Field(description="as the template writes it, such as `std.variables.plan`")
-    value: JsonValue
+    value: BoundedJson
     fact_id: str = ""

@@ -5,9 +5,10 @@
 
 from enum import StrEnum
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from shared.events.base import INTEGER_MAX, Body, Instant, OpenEnum
+from shared.events.values import BoundedObject
 
 
 class Author(OpenEnum):
@@ -94,7 +95,7 @@ class ApprovalRequested(Body):
     """what is to be done"""
     description: str = ""
     """the tool's description"""
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    arguments: BoundedObject = Field(default_factory=dict)
     """with which values"""
     expires_at: Instant
     """when it can no longer be given"""

@@ -11,9 +11,10 @@ with a word that only its process knows; the next leg names the claimant that th
 does not know the word returns the outcome as `unknown` instead of calling.
 """
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from shared.events.base import Body, Identifier, Instant, OpenEnum
+from shared.events.values import BoundedJson, BoundedObject
 
 
 class ToolCall(Body):
@@ -21,7 +22,7 @@ class ToolCall(Body):
 
     id: Identifier
     tool: str
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    arguments: BoundedObject = Field(default_factory=dict)
 
 
 class Grant(Body):
@@ -68,8 +69,8 @@ class ToolResult(Body):
 
     call: ToolCall
     status: ToolStatus
-    data: JsonValue = None
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    data: BoundedJson = None
+    metadata: BoundedObject = Field(default_factory=dict)
     fields: dict[str, str] = Field(default_factory=dict, description="values for the templates of approved texts")
     guidelines: tuple[ToolGuideline, ...] = ()
     mode: str = Field("", description="the mode that the conversation is to go on in, if the tool says so")

@@ -6,9 +6,9 @@ record unread would stop whoever reads it.
 """
 
 import math
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import JsonValue
+from pydantic import AfterValidator, JsonValue
 
 JSON_DEPTH_MAX: Final = 32
 """Lists and objects within one another; `[[1]]` is 2 deep."""
@@ -72,3 +72,9 @@ def _encodable(text: str) -> str:
         return text
     # Two halves that follow each other are one character; Python keeps them apart when JSON escapes them.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+BoundedJson = Annotated[JsonValue, AfterValidator(bounded)]
+"""A JSON value in the body of an event, within these bounds: a body beyond them does not fit its type."""
+BoundedObject = Annotated[dict[str, JsonValue], AfterValidator(bounded)]
+"""As `BoundedJson`, an object."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.conversations.domain.approvals import approval_given, expire_approvals
-from services.conversations.domain.bounds import EVENT_ID_CHARS_MAX
+from services.conversations.domain.bounds import EVENT_ID_BYTES_MAX, VARIABLE_SET_AT_BYTES
 from services.conversations.domain.effects import Note
 from services.conversations.domain.finish import turn_finished
 from services.conversations.domain.instants import ms_of
@@ -56,16 +56,17 @@ def variable_set(step: Step, event: Envelope[VariableSet]) -> None:
     variables = {**step.state.variables, name: value}
     if not value:
         del variables[name]
-    size_bytes = len(json.dumps(variables))
+    told_ms = {**step.state.variables_ms, name: min(ms_of(event.time), step.now_ms)}
+    told_ms = {known: told_ms[known] for known in variables if known in told_ms}
+    size_bytes = len(json.dumps(variables)) + sum(len(json.dumps(known)) + VARIABLE_SET_AT_BYTES for known in told_ms)
     if size_bytes > step.bounds.variables_bytes_max and value:
         raise Invalid(
             "variables_too_large",
-            f"with {name!r} the conversation's variables take {size_bytes} bytes; at most "
+            f"with {name!r} the conversation's variables and their times take {size_bytes} bytes; at most "
             f"{step.bounds.variables_bytes_max} are kept (HOLDFAST_CONVERSATIONS_VARIABLES_BYTES_MAX)",
         )
     step.state.variables = variables
-    told_ms = {**step.state.variables_ms, name: min(ms_of(event.time), step.now_ms)}
-    step.state.variables_ms = {known: told_ms[known] for known in variables if known in told_ms}
+    step.state.variables_ms = told_ms
 
 
 def conversation_closed(step: Step, _event: Envelope[ConversationClosed]) -> None:
@@ -116,9 +117,9 @@ def apply_event(step: Step, event: Envelope[Any]) -> bool:
         if step.state.calls:
             follow_up(step)
         return bool(step.effects) or step.state.calls is not calls
-    if len(event.id) > EVENT_ID_CHARS_MAX or not event.id.isprintable():
+    if (size_bytes := len(event.id.encode())) > EVENT_ID_BYTES_MAX or not event.id.isprintable():
         raise Invalid(
-            "bad_id", f"ce_id has {len(event.id)} characters; at most {EVENT_ID_CHARS_MAX}, all printable, are taken"
+            "bad_id", f"ce_id takes {size_bytes} bytes; at most {EVENT_ID_BYTES_MAX}, all printable, are taken"
         )
     mark = fingerprint(event)
     body = body_seen(step.state.seen, mark)
