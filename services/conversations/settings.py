@@ -6,8 +6,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from services.conversations.domain.bounds import Bounds
-from services.conversations.domain.records import RECORD_BYTES_MAX
 from shared.settings import Section
 from shared.stage.process import StageProcessSettings
 
@@ -76,15 +74,6 @@ class ConversationsSection(Section):
         description="take `approval.given` on `conversation.events` too, where approvers of an older release write it; "
         "only until all of them write on `conversation.decisions`",
     )
-
-    @model_validator(mode="after")
-    def _state_fits_a_record(self) -> Self:
-        if (needed_bytes := Bounds.of(self.model_dump()).state_bytes_max) > RECORD_BYTES_MAX:
-            raise ValueError(
-                f"a conversation at these limits takes {needed_bytes} bytes, and a record holds {RECORD_BYTES_MAX}: "
-                "lower HOLDFAST_CONVERSATIONS_HISTORY_BYTES_MAX, or another of its sizes"
-            )
-        return self
 
     @model_validator(mode="after")
     def _budget_is_shared(self) -> Self:

@@ -18,6 +18,7 @@ from services.operator.commands import (
     lab,
     plan,
     playbook,
+    quarantine,
     replay,
     report,
     say,
@@ -50,6 +51,7 @@ app.command("tail")(tail.command)
 app.add_typer(approve.app, name="approve")
 app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("erase")(erase.command)
 app.command("trace")(trace.command)
 app.command("replay")(replay.command)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from shared.errors import Fatal
+
+RECORD_BYTES_MAX = 1_000_000
+"""Of a value, below the brokers' 1,048,576 with room for key, headers and the batch's own bytes."""
 EVENT_ID_BYTES_MAX = 256
 """Longer event ids, and unprintable ones, are refused: they are repeated in every record about their turn."""
 REASON_CHARS_MAX = 128
@@ -52,8 +56,20 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """The limits among *settings*."""
-        return cls(**{limit.name: settings[limit.name] for limit in fields(cls)})
+        """
+        The limits among *settings*.
+
+        Raises:
+            Fatal: a conversation at these limits would not fit a record.
+
+        """
+        bounds = cls(**{limit.name: settings[limit.name] for limit in fields(cls)})
+        if (needed_bytes := bounds.state_bytes_max) > RECORD_BYTES_MAX:
+            raise Fatal(
+                f"a conversation at its limits takes {needed_bytes} bytes, and a record holds {RECORD_BYTES_MAX}; lower"
+                " HOLDFAST_CONVERSATIONS_HISTORY_BYTES_MAX, or another of its sizes"
+            )
+        return bounds
 
     @property
     def state_bytes_max(self) -> int:

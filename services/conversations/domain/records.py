@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from services.conversations.domain.bounds import RECORD_BYTES_MAX
 from services.conversations.domain.calls import Call, Calls
 from services.conversations.domain.effects import Acknowledged, Asked, Closed, Note, Opened, Reply
 from services.conversations.domain.instants import at
@@ -23,8 +24,6 @@ from shared.events.envelope import Address, Envelope, derived_id
 from shared.events.turns import ClaimVerdict, TurnFinished
 
 SERVICE = "conversations"
-RECORD_BYTES_MAX = 1_000_000
-"""Of a value, below the brokers' 1,048,576 with room for key, headers and the batch's own bytes."""
 _NO_TRANSCRIPT = b'"transcript":[]'
 
 

@@ -9,11 +9,12 @@ from contextlib import suppress
 
 from services.operator.adapters.scan import Progress, scan
 from services.operator.domain.letters import Box, Filter, Letter, again, receipt, refusal
-from services.operator.domain.marker import head_of
+from services.operator.domain.marker import erased_among
+from services.operator.domain.quarantine import set_apart
 from shared.broker.clients import KafkaSettings
 from shared.errors import Fatal
 from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS
-from shared.stage.base import Output
+from shared.stage.base import Output, Record
 from shared.stage.errors import OwnershipLost
 from shared.stage.kafka_producers import KafkaTransactionalProducer
 
@@ -36,27 +37,26 @@ async def read_box(settings: KafkaSettings, progress: Progress = lambda _passed,
     return box
 
 
-async def erased_of(settings: KafkaSettings, letters: Sequence[Letter]) -> dict[bytes, int]:
+async def states_of(settings: KafkaSettings, letters: Sequence[Letter]) -> list[Record]:
     """
-    By key, when the conversations of *letters* were erased, of those that the ledger knows to be: unix milliseconds.
-
-    The ledger's state of a conversation lies in the partition that the letter's record was read from.
+    The newest records of the states of the conversations of *letters*: each lies in the partition that the letter's
+    record was read from.
     """
     wanted = {(letter.record.key, letter.partition) for letter in letters}
-    states: dict[tuple[bytes | None, int], bytes | None] = {}
+    states: dict[tuple[bytes | None, int], Record] = {}
     async for record in scan(settings, CONVERSATIONS_STATE, partitions={number for _, number in wanted}):
         if (record.key, record.partition) in wanted:
-            states[record.key, record.partition] = record.value
-    heads = {key: head_of(value) for (key, _), value in states.items() if key is not None}
-    return {key: head.erased_at_ms for key, head in heads.items() if head is not None and head.erased_at_ms}
+            states[record.key, record.partition] = record
+    return list(states.values())
 
 
 async def refusals(settings: KafkaSettings, box: Box, letters: Sequence[Letter]) -> dict[str, str]:
     """By the letter's name, why it may not be driven again; a letter that may is not in it."""
-    named = [letter for letter in letters if letter.address is not None]
-    erased = box.erased_ms | await erased_of(settings, named)
+    states = await states_of(settings, [letter for letter in letters if letter.address is not None])
+    erased = box.erased_ms | erased_among(states)
+    quarantined = set_apart(states)
     now_ms = round(time.time() * 1000)
-    why = {letter.name: refusal(letter, erased=erased, now_ms=now_ms) for letter in letters}
+    why = {letter.name: refusal(letter, erased=erased, quarantined=quarantined, now_ms=now_ms) for letter in letters}
     return {name: reason for name, reason in why.items() if reason}
 
 

@@ -7,7 +7,7 @@ itself: a receipt, written in the transaction that drives the record, so that ne
 drives it twice. An erasure leaves a mark there too: letters of the conversation that are older are never driven again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,6 +24,7 @@ from shared.events.topics import (
     shared_topic,
 )
 from shared.stage.base import Record
+from shared.stage.quarantine import REASON
 
 ERASURE_MEMORY_MS = 7 * DAY_MS
 """
@@ -179,16 +180,19 @@ class Box:
         )
 
 
-def refusal(letter: Letter, *, erased: Mapping[bytes, int], now_ms: int) -> str:
+def refusal(letter: Letter, *, erased: Mapping[bytes, int], quarantined: Collection[bytes], now_ms: int) -> str:
     """
     Why *letter* is not to be driven again, in words; empty where it may be.
 
-    *erased* says when the conversation of a key was erased, of those that were.
+    *erased* says when the conversation of a key was erased, of those that were; *quarantined* are the keys of those in
+    quarantine.
     """
     if letter.driven_ms:
         return "was driven again already"
     if shared_topic(letter.topic) not in INPUTS or letter.partition < 0:
         return f"its headers name no topic and partition that may be written again ({letter.topic or 'none'})"
+    if letter.reason == REASON and letter.record.key in quarantined:
+        return "its conversation is in quarantine: `holdfast quarantine release` hands it on in its turn"
     if letter.lost_value_bytes:
         return (
             f"its value of {letter.lost_value_bytes:,} bytes did not fit; the original is on {letter.topic}, partition "

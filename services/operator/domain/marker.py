@@ -6,8 +6,13 @@ contract test holds this to), and the observer its rows; here only the names of 
 """
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from shared.errors import Fatal
+from shared.stage.base import Record
 
 KEPT = frozenset({"v", "epoch", "seen", "touched_ms", "retire_ms", "erased_at_ms"})
 """What an erased conversation's state may hold: counts, times, and digests of event ids. Nothing that was said."""
@@ -52,3 +57,17 @@ def forgotten_by_observer(value: bytes | None) -> bool:
         return bool(json.loads(value)["erased"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
+
+
+def erased_among(states: Iterable[Record]) -> dict[bytes, int]:
+    """
+    By key, when the conversations of *states* were erased, of those that were: unix milliseconds. A state that cannot
+    be read is that of none.
+    """
+    found: dict[bytes, int] = {}
+    for record in states:
+        with suppress(Fatal):
+            head = head_of(record.value)
+            if record.key is not None and head is not None and head.erased_at_ms:
+                found[record.key] = head.erased_at_ms
+    return found

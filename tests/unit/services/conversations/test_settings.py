@@ -1,13 +1,14 @@
 """Limits that each may be chosen, and together must fit a record."""
 
 import pytest
-from pydantic import ValidationError
 
+from services.conversations.domain.bounds import Bounds
 from services.conversations.settings import ConversationsSection
+from shared.errors import Fatal
 
 
 def test_the_defaults_fit():
-    ConversationsSection()
+    Bounds.of(ConversationsSection().model_dump())
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,7 @@ def test_the_defaults_fit():
 )
 def test_each_limit_may_be_at_its_upper_end(one):
     [highest] = [bound.le for bound in ConversationsSection.model_fields[one].metadata if hasattr(bound, "le")]
-    ConversationsSection(**{one: highest})
+    Bounds.of(ConversationsSection(**{one: highest}).model_dump())
 
 
 def test_limits_that_together_exceed_a_record_are_refused_and_the_way_out_is_named():
@@ -25,5 +26,5 @@ def test_limits_that_together_exceed_a_record_are_refused_and_the_way_out_is_nam
         for bound in field.metadata
         if hasattr(bound, "le") and name.endswith("_max")
     }
-    with pytest.raises(ValidationError, match="HOLDFAST_CONVERSATIONS_HISTORY_BYTES_MAX"):
-        ConversationsSection(**ends)
+    with pytest.raises(Fatal, match="HOLDFAST_CONVERSATIONS_HISTORY_BYTES_MAX"):
+        Bounds.of(ConversationsSection(**ends).model_dump())
