@@ -151,7 +151,7 @@ async def _judge(state: _Run) -> ChaosResult:
     calls, repeated = await _model_calls(state.stack)
     return ChaosResult(
         seed=state.plan.seed,
-        audit=state.watch.auditor.report(),
+        audit=await state.watch.audit(),
         kills=sum(fault.kind == "kill -9" for fault in state.monkey.faults),
         repeats=dict(state.repeats.by_topic),
         repeated_calls=repeated,

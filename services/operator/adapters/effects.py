@@ -150,7 +150,7 @@ async def _result(plan: EffectsPlan, watch: Watch, monkey: Monkey) -> EffectsRes
     }
     return EffectsResult(
         plan=plan,
-        audit=watch.auditor.report(),
+        audit=await watch.audit(),
         kills=Counter(fault.kind for fault in monkey.faults)["kill -9"],
         deliveries=told["deliveries"],
         effects=told["by_key"],

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self, cast
 
+from services.operator.adapters.quarantine import read_set_apart
 from services.operator.adapters.reader import Seen, TopicReader
-from services.operator.domain.audit import Auditor
+from services.operator.domain.audit import Audit, Auditor
+from services.operator.domain.letters import address_of
 from services.operator.domain.timing import hops
 from shared.broker.clients import KafkaSettings
 from shared.events import topics
@@ -110,6 +112,12 @@ class Watch:
         """Raise what ended the reading, if it has ended."""
         if self._task is not None and self._task.done():
             self._task.result()
+
+    async def audit(self) -> Audit:
+        """What was read so far, judged; which conversations are in quarantine is looked up now."""
+        apart = (address_of(key) for key in await read_set_apart(self.settings))
+        self.auditor.set_apart([address for address in apart if address is not None])
+        return self.auditor.report()
 
     def expect(self, message: str, text: str, posted_ms: int) -> asyncio.Future[TurnClosed]:
         """

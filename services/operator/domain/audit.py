@@ -9,6 +9,7 @@ in offset order.
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from shared.events.claims import ClaimJudged
@@ -40,6 +41,8 @@ class Audit:
     responses: int
     claims: int
     outcomes: dict[str, int]
+    quarantined: int
+    """Of the messages, those that have no outcome as their conversation is in quarantine: held, not lost."""
     findings: tuple[Finding, ...]
 
     @property
@@ -61,6 +64,7 @@ class Auditor:
     _covered: set[str] = field(default_factory=set)
     _last_response: dict[str, int] = field(default_factory=dict)
     _last_closing: dict[str, int] = field(default_factory=dict)
+    _set_apart: frozenset[Address] = frozenset()
     _broken: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def message(self, address: Address, event: Envelope[MessagePosted]) -> None:
@@ -95,6 +99,10 @@ class Auditor:
         """A `claim.judged` event."""
         self._claims[(event.data.turn_id, event.data.position)] += 1
 
+    def set_apart(self, conversations: Collection[Address]) -> None:
+        """The *conversations* that are in quarantine now, as the changelog marks them."""
+        self._set_apart = frozenset(conversations)
+
     @property
     def waiting(self) -> int:
         """Customer messages that no closed turn covers yet."""
@@ -120,6 +128,7 @@ class Auditor:
             turns=len(self._closed),
             responses=len(self._responses),
             claims=len(self._claims),
+            quarantined=sum(1 for _, address in self._uncovered() if address in self._set_apart),
             outcomes=dict(Counter(str(closed.outcome) for closed in self._closed.values())),
             findings=tuple(
                 Finding(name, len(ids), tuple(ids[:EXAMPLES_MAX])) for name, ids in sorted(broken.items()) if ids
@@ -128,7 +137,7 @@ class Auditor:
 
     def _final_checks(self) -> dict[str, list[str]]:
         return {
-            "message without an outcome": [m for m in self._messages if m not in self._covered],
+            "message without an outcome": [m for m, address in self._uncovered() if address not in self._set_apart],
             "turn closed twice": [turn for turn, n in self._closings.items() if n > 1],
             "turn answered twice": [turn for turn, n in self._sendings.items() if n > 1],
             "claim judged twice": [f"{turn}#{position}" for (turn, position), n in self._claims.items() if n > 1],
@@ -138,6 +147,9 @@ class Auditor:
             "closed turn without its response": [t for t, c in self._closed.items() if not self._answered(t, c)],
             "claim without its accepted reply": sorted({t for t, _ in self._claims if not self._accepted(t)}),
         }
+
+    def _uncovered(self) -> list[tuple[str, Address]]:
+        return [(message, address) for message, address in self._messages.items() if message not in self._covered]
 
     def _vouched(self, turn: str, sent: ResponseSent) -> bool:
         closed = self._closed.get(turn)

@@ -43,6 +43,14 @@ _OURS = "x-holdfast-"
 _BLOCK_BEGINS = f"{_CONNECT}topic"
 
 
+def address_of(key: bytes | None) -> Address | None:
+    """The conversation that *key* names; None where it names none."""
+    try:
+        return Address.from_key(key)
+    except Invalid:
+        return None
+
+
 @dataclass(frozen=True)
 class Letter:
     """A dead letter: where it lies, and what its headers say. `driven_ms` is when it was driven again; 0 is never."""
@@ -108,10 +116,7 @@ class Letter:
     @property
     def address(self) -> Address | None:
         """The conversation that the key names; None where it names none."""
-        try:
-            return Address.from_key(self.record.key)
-        except Invalid:
-            return None
+        return address_of(self.record.key)
 
     @property
     def tenant(self) -> str:

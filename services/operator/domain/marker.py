@@ -7,11 +7,9 @@ contract test holds this to), and the observer its rows; here only the names of 
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import Fatal
 from shared.stage.base import Record
 
 KEPT = frozenset({"v", "epoch", "seen", "touched_ms", "retire_ms", "erased_at_ms"})
@@ -66,8 +64,7 @@ def erased_among(states: Iterable[Record]) -> dict[bytes, int]:
     """
     found: dict[bytes, int] = {}
     for record in states:
-        with suppress(Fatal):
-            head = head_of(record.value)
-            if record.key is not None and head is not None and head.erased_at_ms:
-                found[record.key] = head.erased_at_ms
+        head = head_of(record.value)
+        if record.key is not None and head is not None and head.erased_at_ms:
+            found[record.key] = head.erased_at_ms
     return found

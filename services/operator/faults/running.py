@@ -185,7 +185,7 @@ async def _drained(world: World) -> float:
 
 
 async def _judged(row: Row, plan: MatrixPlan, world: World, aids: Fleet, quiet_seconds: float) -> RowResult:
-    audit = world.watch.auditor.report()
+    audit = await world.watch.audit()
     calls = await _calls(aids)
     scraped = await invariants.scrape(world.stack.services)
     hunt = RecordHunt()

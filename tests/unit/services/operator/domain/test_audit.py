@@ -156,3 +156,19 @@ def test_a_named_fallback_may_leave_without_verification(auditor):
     auditor.closing(HERE, closed(2, fallback="failed", passed=False))
 
     assert auditor.report().passed
+
+
+def test_a_message_of_a_conversation_in_quarantine_is_held_and_not_lost(auditor):
+    auditor.message(HERE, posted("m2"))
+    auditor.set_apart([HERE])
+
+    report = auditor.report()
+    assert report.passed
+    assert report.quarantined == 1
+
+
+def test_a_message_of_another_conversation_is_lost_all_the_same(auditor):
+    auditor.message(HERE, posted("m2"))
+    auditor.set_apart([Address("acme", "another")])
+
+    assert not auditor.report().passed

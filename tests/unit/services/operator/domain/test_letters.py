@@ -132,7 +132,7 @@ def test_filters(wanted, taken):
     ],
 )
 def test_what_may_be_driven_again(letter, erased, now_ms, why):
-    said = refusal(letter, erased=erased, now_ms=now_ms)
+    said = refusal(letter, erased=erased, quarantined=(), now_ms=now_ms)
 
     assert why in said
     assert bool(said) is bool(why)
@@ -148,3 +148,12 @@ def test_a_mark_of_an_erasure_is_kept_by_key():
     mark = erasure_mark(Address("acme", "chat-1"), 1_500)
 
     assert box_of(letter_of().record, note(mark, offset=8, at_ms=3_000)).erased_ms == {KEY: 3_000}
+
+
+def test_what_a_quarantine_holds_is_driven_by_its_release_alone():
+    record = dead_letter("conversations", ORIGINAL, Invalid("quarantined", "no"), attempts=1, first_failed_at=1.0)
+    letter = Letter(Record(DEAD_LETTERS, 3, 7, 2_000, record.key, record.value, record.headers))
+
+    assert "quarantine release" in refusal(letter, erased={}, quarantined={letter.record.key}, now_ms=3_000)
+    assert refusal(letter, erased={}, quarantined=(), now_ms=3_000) == ""
+    assert refusal(letter_of(), erased={}, quarantined={letter.record.key}, now_ms=3_000) == ""
