@@ -16,7 +16,9 @@ from services.observer.adapters.web import Web
 from services.observer.metrics import ObserverMetrics
 from services.observer.settings import ObserverSettings
 from shared.errors import Fatal, Retryable
+from shared.stage.metrics import UnexpectedMetrics
 from shared.stage.process import Process
+from shared.stage.unexpected import Unexpected
 from shared.telemetry.health import Health
 
 PREPARE_PAUSE_SECONDS = 2.0
@@ -29,9 +31,12 @@ log = structlog.get_logger(__name__)
 class Observer:
     """Prepares the changelogs, then runs the Faust app and serves its views until told to stop."""
 
-    def __init__(self, settings: ObserverSettings, metrics: ObserverMetrics, health: Health) -> None:
+    def __init__(
+        self, settings: ObserverSettings, metrics: ObserverMetrics, unexpected: Unexpected, health: Health
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._unexpected = unexpected
         self._health = health
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -48,7 +53,7 @@ class Observer:
             return
         own = self._settings.observer
         observing = create(self._settings, partitions)
-        Counting(self._settings, observing, self._metrics)
+        Counting(self._settings, observing, self._metrics, self._unexpected)
         views = Views(observing, self._metrics, arms_max=own.arms_max)
         web = Web(views, own.web_host, own.web_port)
         await web.start()
@@ -91,7 +96,9 @@ class Observer:
     async def _refresh(self, observing: Observing, views: Views) -> None:
         while True:
             await observing.mend()
-            views.refresh()
+            # What cannot be summed leaves the former sums standing.
+            with self._unexpected.spared("refresh"):
+                views.refresh()
             self._health.ready = views.restored
             await asyncio.sleep(self._settings.observer.refresh_seconds if views.restored else RESTORE_POLL_SECONDS)
 
@@ -108,4 +115,5 @@ async def _stop(observing: Observing) -> None:
 @asynccontextmanager
 async def build(settings: ObserverSettings, process: Process) -> AsyncIterator[Observer]:
     """The observer of a process."""
-    yield Observer(settings, ObserverMetrics(process.registry), process.health)
+    unexpected = Unexpected(process.service, UnexpectedMetrics(process.registry, process.service))
+    yield Observer(settings, ObserverMetrics(process.registry), unexpected, process.health)

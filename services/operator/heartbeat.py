@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -82,7 +83,7 @@ def addresses(tenant: str, partitions: int) -> tuple[Address, ...]:
 
 
 class Heartbeat:
-    """Beats until told to stop; a broker that is away makes beats fail, and never ends the process."""
+    """Beats until told to stop; a broker that is away, or whatever a beat meets, makes beats fail and ends nothing."""
 
     def __init__(self, settings: HeartbeatSettings, metrics: HeartbeatMetrics, health: Health) -> None:
         self._kafka = settings.kafka
@@ -96,10 +97,17 @@ class Heartbeat:
             try:
                 await self._beating(stop)
             except (HoldfastError, KafkaError, OSError) as error:
-                self._health.ready = False
-                self._metrics.beats.labels(result="failed").inc()
-                log.warning("the heartbeat begins anew", error=str(error))
-                await _pause(stop, RESTART_SECONDS)
+                await self._fail(stop, error=str(error))
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  the boundary of the watch: it tells that beats fail, whatever fails
+                await self._fail(stop, exc_info=error)
+
+    async def _fail(self, stop: asyncio.Event, **why: Any) -> None:
+        self._health.ready = False
+        self._metrics.beats.labels(result="failed").inc()
+        log.warning("the heartbeat begins anew", **why)
+        await _pause(stop, RESTART_SECONDS)
 
     async def _beating(self, stop: asyncio.Event) -> None:
         settings = self._settings

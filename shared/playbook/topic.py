@@ -166,15 +166,20 @@ class PlaybookFollower:
                 await reader.start()
                 await self._read(reader)
             except (KafkaError, RuntimeError) as error:  # uvloop: a write on a connection that the broker closed
-                self._failures += 1
-                self._metrics.interruptions.inc()
-                log.warning(
-                    "playbooks cannot be followed; what is known stays in force", topic=self._topic, error=str(error)
-                )
+                self._note_interruption(error=str(error))
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  the boundary of the follower, without which no stage works
+                self._note_interruption(exc_info=error)
             finally:
                 await uninterrupted(reader.stop())
             longest_seconds = min(BACKOFF_FIRST_SECONDS * 2 ** min(self._failures, 16), BACKOFF_MAX_SECONDS)
             await asyncio.sleep(longest_seconds * random.uniform(0.5, 1.0))
+
+    def _note_interruption(self, **why: Any) -> None:
+        self._failures += 1
+        self._metrics.interruptions.inc()
+        log.warning("playbooks cannot be followed; what is known stays in force", topic=self._topic, **why)
 
     async def _read(self, reader: AIOKafkaConsumer) -> None:
         ends = await reader.end_offsets(reader.assignment())

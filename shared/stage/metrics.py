@@ -15,6 +15,21 @@ DEPTH_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 _MESSAGING = ("messaging_system", "messaging_consumer_group_name", "messaging_destination_name")
 
 
+class UnexpectedMetrics:
+    """The errors that nobody foresaw in one process, for one that has no stage of these runtimes, too."""
+
+    def __init__(self, registry: CollectorRegistry, stage: str) -> None:
+        self._stage = stage
+        # By the step that met them. Any: see the log's traceback.
+        self._errors = Counter(
+            "holdfast_unexpected_errors", "Unexpected errors, by step.", ("stage", "during"), registry=registry
+        )
+
+    def unexpected(self, during: str) -> Counter:
+        """`holdfast_unexpected_errors_total` of a step, a bounded word."""
+        return self._errors.labels(self._stage, during)
+
+
 class StageMetrics:
     """
     The metrics of one stage in one process; *stage* is the service's name and the value of the label `stage`.
@@ -45,10 +60,7 @@ class StageMetrics:
         self._dead_letters = Counter(
             "holdfast_dlq_records", "Records written to dead.letters.", ("stage", "reason"), registry=registry
         )
-        # Errors that nobody foresaw, by the step that met them. Any: see the log's traceback.
-        self._unexpected = Counter(
-            "holdfast_unexpected_errors", "Unexpected errors, by step.", ("stage", "during"), registry=registry
-        )
+        self._unexpected = UnexpectedMetrics(registry, stage)
         # assigned, revoked, and lost (a task closed after an error). More than six in ten minutes: processes come and
         # go, or the loop is blocked for longer than the session timeout.
         self._rebalances = Counter("holdfast_rebalances", "Changes of ownership.", ("stage", "kind"), registry=registry)
@@ -110,7 +122,7 @@ class StageMetrics:
 
     def unexpected(self, during: str) -> Counter:
         """`holdfast_unexpected_errors_total` of a step, a bounded word."""
-        return self._unexpected.labels(self.stage, during)
+        return self._unexpected.unexpected(during)
 
     def rebalance(self, kind: str) -> Counter:
         """`holdfast_rebalances_total` of *kind*: `assigned`, `revoked` or `lost`."""

@@ -9,13 +9,12 @@ else is raised over what came in is one tenant's, and ends nothing that is anoth
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
+from prometheus_client import Counter
 
 from shared.errors import Fatal
-from shared.stage.base import Record
-from shared.stage.metrics import StageMetrics
 from shared.telemetry.tracebacks import said
 
 UNEXPECTED_ERROR: Final = "unexpected_error"
@@ -50,17 +49,38 @@ def _cancels(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError)
 
 
+class CountsErrors(Protocol):
+    """Metrics that have a counter of unexpected errors."""
+
+    def unexpected(self, during: str) -> Counter:
+        """Of those met during a step, a bounded word."""
+        ...
+
+
+class Placed(Protocol):
+    """A record as far as its place in the log."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def partition(self) -> int: ...
+
+    @property
+    def offset(self) -> int: ...
+
+
 class Unexpected:
     """Counts and logs unexpected errors of *stage*."""
 
-    def __init__(self, stage: str, metrics: StageMetrics) -> None:
+    def __init__(self, stage: str, metrics: CountsErrors) -> None:
         self._stage = stage
         self._metrics = metrics
 
-    def tell(self, error: BaseException, during: str, record: Record | None = None) -> None:
+    def tell(self, error: BaseException, during: str, record: Placed | None = None) -> None:
         """*error* was met *during* a step, a bounded word: of work on *record*, if on any."""
         self._metrics.unexpected(during).inc()
-        where = {}
+        where: dict[str, str | int] = {}
         if record is not None:
             where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         kind = type(error).__name__
@@ -68,7 +88,7 @@ class Unexpected:
         _log.debug("what the unexpected error says", during=during, kind=kind, text=said(error), **where)
 
     @contextmanager
-    def spared(self, during: str, record: Record | None = None) -> Iterator[None]:
+    def spared(self, during: str, record: Placed | None = None) -> Iterator[None]:
         """What the block raises is told, and goes no further."""
         try:
             yield

@@ -12,6 +12,8 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "mana
 
 SWALLOWING = {
     "services/operator/ending.py": "the last one of a command: tells, and exits non-zero",
+    "services/operator/adapters/reader.py": "a record that cannot be read is counted, and the reader goes on behind it",
+    "services/operator/heartbeat.py": "the watch tells that beats fail, whatever fails",
     "shared/playbook/topic.py": "a record of one tenant costs its own version, not the process",
     "shared/stage/attempts.py": "whatever a record raises costs that record",
     "shared/stage/turn_stage.py": "what late work raises is as late as its result",

@@ -20,12 +20,14 @@ from shared.events.codec import decode
 from shared.events.envelope import Address, Envelope
 from shared.events.topics import CLAIMS_JUDGED, TOPICS, TURNS_CLOSED
 from shared.events.turns import TurnClosed
+from shared.stage.unexpected import Unexpected
 from shared.telemetry.logging import canonical
 
 COUNTED: Final = "counted"
 REPEATED: Final = "repeated"
 LATE: Final = "late"
 UNREADABLE: Final = "unreadable"
+FAILED: Final = "failed"
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +43,14 @@ class Counting:
         settings: ObserverSettings,
         observing: Observing,
         metrics: ObserverMetrics,
+        unexpected: Unexpected,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._namespace = settings.kafka.namespace
         self._limits = settings.observer
         self._observing = observing
         self._metrics = metrics
+        self._unexpected = unexpected
         self._clock = clock
         self._swept: dict[int, int] = {}
         observing.app.agent(sources(settings, observing.app), name="counting", concurrency=1)(self._handle)
@@ -56,7 +60,8 @@ class Counting:
             message, began = event.message, time.perf_counter()
             result = self._in_turn(message)
             self._metrics.records.labels(result).inc()
-            self._sweep(message.partition)
+            with self._unexpected.spared("sweep", message):
+                self._sweep(message.partition)
             canonical(
                 log,
                 topic=message.topic.removeprefix(self._namespace),
@@ -70,7 +75,10 @@ class Counting:
         consumer = self._observing.consumer
         if not consumer.follows(message.tp, message.offset):
             return REPEATED
-        result = self.count(message.topic, message.partition, message.offset, message)
+        result = FAILED
+        # A record that cannot be counted lacks in the sums; the others are still counted.
+        with self._unexpected.spared("count", message):
+            result = self.count(message.topic, message.partition, message.offset, message)
         consumer.counted(message.tp, message.offset)
         return result
 

@@ -62,8 +62,8 @@ def minute_of(time: datetime) -> int:
 
 
 def position_label(position: int) -> str:
-    """The bounded name of a claim's 1-based *position*."""
-    return str(position) if position <= POSITIONS_MAX else POSITION_BEYOND
+    """The bounded name of a claim's 1-based *position*; one that no claim has counts as beyond the last."""
+    return str(position) if 1 <= position <= POSITIONS_MAX else POSITION_BEYOND
 
 
 def with_claim(bucket: Bucket | None, offset: int, claim: ClaimJudged) -> Bucket | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.broker.clients import KafkaSettings, consumer
-from shared.errors import Fatal, Invalid
+from shared.errors import Fatal
 from shared.events.base import Body
 from shared.events.codec import decode
 from shared.events.envelope import Address, Envelope
@@ -97,10 +97,12 @@ class TopicReader:
         topic = self._names[record.topic]
         try:
             event = decode(TOPICS[topic].types, record.key, record.headers, record.value)
-        except Invalid:
+            address = Address.from_key(record.key)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  the boundary of a record: readers that follow for long go on behind it
             self.unreadable += 1
             return None
-        address = Address.from_key(record.key)
         return Seen(topic, record.partition, record.offset, record.timestamp, address, event)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -104,6 +105,27 @@ async def test_an_empty_topic_is_soon_read(embedded_settings: KafkaSettings) -> 
     async with following(embedded_settings) as (follower, _), asyncio.timeout(20):
         await follower.wait_ready()
     assert follower.agents() == ()
+
+
+async def test_a_topic_that_cannot_be_read_for_any_reason_is_read_afresh(
+    embedded_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a header"), KeyError("x"), ValueError("a corrupt batch")]
+    taking = PlaybookFollower._take
+
+    async def failing(follower: PlaybookFollower, *given: Any) -> int:
+        if errors:
+            raise errors.pop()
+        return await taking(follower, *given)
+
+    monkeypatch.setattr(PlaybookFollower, "_take", failing)
+    await create_topic(embedded_settings)
+    async with producing(embedded_settings) as client:
+        await publish(client, embedded_settings, "acme", playbook("one"))
+    async with following(embedded_settings) as (follower, registry), asyncio.timeout(20):
+        await follower.wait_ready()
+        assert follower.agents() == (("acme", "desk"),)
+        assert registry.get_sample_value("holdfast_playbook_interruptions_total") == 3
 
 
 async def test_a_bad_record_is_refused_and_counted_and_the_last_good_version_stays(
