@@ -6,6 +6,7 @@ lasts for one call. MCP has no key by which a server recognises a repeated call,
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
@@ -33,6 +34,7 @@ from shared.playbook.tools import McpCall, Tool
 
 FRAME_BYTES: Final = 16_384
 """Of an answer beside its result: the JSON-RPC and event-stream frame, the server's description of itself."""
+CALL: Final = "tools/call"
 CLOSE_SECONDS_MAX: Final = 1.0
 """What a server gets to let go of a session."""
 NOT_DONE: Final = frozenset({types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
@@ -72,23 +74,29 @@ class McpTools:
             return failed(str(error))
         bytes_max = min(mcp.result_bytes_max, self._settings.answer_bytes_max)
         attempt = _Attempt(mcp, headers, tenant, timeout_seconds, bytes_max)
+        told, not_done = "", False
         try:
             async with asyncio.timeout(timeout_seconds), self._outgoing.places.taken(tenant):
-                result = await attempt.make(self._outgoing.transport, mcp.tool or tool.id, call)
-            came = _came(result, bytes_max, text_speaks=tool.text_speaks)
-            # The server says that it made the call; that its words cannot be kept does not undo it.
-            return executed(came, consequential=tool.consequential and not result.is_error)
+                await attempt.make(self._outgoing.transport, mcp.tool or tool.id, call)
         except TimeoutError:
-            told, not_done = f"no answer in {timeout_seconds:g} s", False
+            told = f"no answer in {timeout_seconds:g} s"
         except (MemoryError, asyncio.CancelledError):
             raise
         except BaseException as error:  # noqa: BLE001 - a foreign call: whatever the SDK trips over costs this call alone
             told, not_done = _told(error, attempt)
+        if attempt.result.done():
+            result = attempt.result.result()
+            came = _came(result, bytes_max, text_speaks=tool.text_speaks)
+            # The server says that it made the call; that its words cannot be kept does not undo it.
+            return executed(came, consequential=tool.consequential and not result.is_error)
         return unknown(told) if tool.consequential and attempt.delivered and not not_done else failed(told)
 
 
 class _Attempt:
-    """One session with one call; `delivered` tells whether the server may have got it."""
+    """
+    One session with one call: its `result`, once there is one; whether the server may have got it (`delivered`), and
+    whether it refused the request by its HTTP status (`rejected`).
+    """
 
     def __init__(
         self, mcp: McpCall, headers: Mapping[str, str], tenant: str, timeout_seconds: float, bytes_max: int
@@ -101,29 +109,26 @@ class _Attempt:
         self._url = mcp.url
         self._headers = headers
         self._timeout_seconds = timeout_seconds
-        self._result: asyncio.Future[types.CallToolResult] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[types.CallToolResult] = asyncio.get_running_loop().create_future()
 
-    async def make(self, transport: GuardedTransport, name: str, call: ToolCall) -> types.CallToolResult:
+    async def make(self, transport: GuardedTransport, name: str, call: ToolCall) -> None:
         """
-        The server's answer to *call* of its tool *name*; raises whatever the SDK and the guard do.
+        Get the server's answer to *call* of its tool *name*; raises whatever the SDK and the guard do.
 
         The session runs in a task of its own: a cancellation that the SDK leaves behind ends there, and a server that
         does not let go of the session keeps nobody from its answer.
         """
         session = asyncio.create_task(self._session(transport, name, call))
-        waited: set[asyncio.Future[Any]] = {session, self._result}
+        waited: set[asyncio.Future[Any]] = {session, self.result}
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if self._result.done():
+            if self.result.done():
                 await asyncio.wait({session}, timeout=CLOSE_SECONDS_MAX)
         finally:
             await _ended(session)
-        if self._result.done():
-            return self._result.result()
         if session.cancelled():
             raise _BrokenOff("the session was given up")
         await session
-        raise _BrokenOff("the session ended without an answer")
 
     async def _session(self, transport: GuardedTransport, name: str, call: ToolCall) -> None:
         async with (
@@ -141,17 +146,17 @@ class _Attempt:
             # `call_tool` would fetch the list of tools after it, to check an output schema that nothing here relies on.
             parameters = types.CallToolRequestParams(name=name, arguments=dict(call.arguments))
             request = types.CallToolRequest(params=parameters)
-            self._result.set_result(await session.send_request(request, types.CallToolResult))
+            self.result.set_result(await session.send_request(request, types.CallToolResult))
 
-    def sent(self, method: str, status: int | None = None) -> None:
-        """Note that a request of *method* may have reached the server, and was answered with *status*, if it was."""
-        if self.calling and method == "POST":
+    def sent(self, content: bytes, status: int | None = None) -> None:
+        """Note that a message may have reached the server, and that it was answered with *status*, if it was."""
+        if self.calling and content and json.loads(content).get("method") == CALL:
             self.delivered = True
             self.rejected = status is not None and 400 <= status < 500 and status != REQUEST_TIMEOUT  # noqa: PLR2004
 
 
 class _BrokenOff(HoldfastError):
-    """A session that ended without an answer and without an error."""
+    """A session that ended without an answer, given up by the SDK itself."""
 
 
 class _Bridge(httpx2.AsyncBaseTransport):
@@ -168,11 +173,12 @@ class _Bridge(httpx2.AsyncBaseTransport):
             "timeout": request.extensions.get("timeout", {}),
             "response_bytes_max": attempt.bytes_max,
         }
+        content = await request.aread()
         sent = httpx.Request(
             request.method,
             str(request.url),
             headers=request.headers.raw,
-            content=await request.aread(),
+            content=content,
             extensions=extensions,
         )
         try:
@@ -181,9 +187,9 @@ class _Bridge(httpx2.AsyncBaseTransport):
             raise
         except BaseException as error:
             if not isinstance(error, NotAnswered) or error.sent:
-                attempt.sent(request.method)
+                attempt.sent(content)
             raise
-        attempt.sent(request.method, response.status_code)
+        attempt.sent(content, response.status_code)
         return httpx2.Response(
             response.status_code, headers=response.headers.raw, stream=_Body(response), extensions=response.extensions
         )

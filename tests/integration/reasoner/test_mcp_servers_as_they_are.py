@@ -236,6 +236,9 @@ UNREADABLE = {
     "an empty stream": Odd(text(), stream=b""),
     "a stream of another's answer": Odd(text(), stream=b"data: {}\n\n"),
     "a connection that breaks": Odd(text(), hangs_up=True),
+    "a question whose answer it refuses, and no word more": Odd(
+        text(), stream=b'data: {"jsonrpc":"2.0","id":7,"method":"ping"}\n\n', noted=400
+    ),
     "an inner error": Odd(error={"code": -32603, "message": "bad"}),
     "a server error": Odd(text(), status={"tools/call": 503}),
 }
@@ -281,6 +284,12 @@ async def test_what_no_record_could_hold_is_left_out_and_does_not_undo_what_was_
 async def test_a_server_that_keeps_the_session_does_not_keep_the_answer():
     odd = Odd(text(), headers=[("mcp-session-id", "abc")], keeps_session=True)
     came = await came_of(odd, consequential=True, seconds=20.0)
+    assert (came.status, came.data) == ("done", "the rate is 1.1")
+
+
+async def test_an_answer_counts_though_the_time_was_over_before_the_server_let_go_of_the_session():
+    odd = Odd(text(), headers=[("mcp-session-id", "abc")], keeps_session=True)
+    came = await came_of(odd, consequential=True, seconds=0.7)
     assert (came.status, came.data) == ("done", "the rate is 1.1")
 
 
