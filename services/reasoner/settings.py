@@ -37,6 +37,7 @@ class OutgoingSection(Section):
     connections_max: int = Field(256, ge=1, description="open at once, to all hosts together")
     host_connections_max: int = Field(32, ge=1, description="open at once to one host for one tenant; more wait")
     tenant_requests_max: int = Field(64, ge=1, description="under way at once of one tenant; more wait")
+    tenant_lookups_max: int = Field(2, ge=1, description="names of one tenant looked up at once; more wait")
     connect_timeout_seconds: float = Field(3.0, gt=0, description="for a connection to stand")
     answer_bytes_max: int = Field(
         65_536, ge=1, le=131_072, description="of an answer, where nothing smaller is declared; results travel by Kafka"

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -41,11 +42,16 @@ class _Key(NamedTuple):
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves only names that are allowed, and only to addresses that their names may stand for."""
+    """
+    Resolves only names that are allowed, and only to addresses that their names may stand for; of each tenant, no more
+    than *tenant_max* at once: lookups share a few threads, and a name server may keep one waiting.
+    """
 
-    def __init__(self, destinations: Destinations, inner: AbstractResolver) -> None:
+    def __init__(self, destinations: Destinations, inner: AbstractResolver, tenant_max: int) -> None:
         self._destinations = destinations
         self._inner = inner
+        self._tenant_max = tenant_max
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -54,7 +60,7 @@ class CheckedResolver(AbstractResolver):
         if all(self._destinations.refusal(scheme, host, port) for scheme in PORTS):
             raise Refused("host", f"{host}:{port} is not allowed")
         try:
-            found = await self._inner.resolve(host, port, family)
+            found = await self._looked_up(host, port, family)
         except (ValueError, OverflowError):
             raise Refused("host", f"{host}:{port} is nothing that can be looked up") from None
         permitted = [entry for entry in found if self._destinations.permits(host, port, entry["host"])]
@@ -65,6 +71,20 @@ class CheckedResolver(AbstractResolver):
     async def close(self) -> None:
         """Close what it asks."""
         await self._inner.close()
+
+    async def _looked_up(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+        places = self._places.setdefault(_tenant.get(), asyncio.Semaphore(self._tenant_max))
+        await places.acquire()
+        looking = asyncio.create_task(self._inner.resolve(host, port, family))
+
+        def ended(task: asyncio.Task[list[ResolveResult]]) -> None:
+            places.release()
+            # Whoever asked may be gone; then its error is nobody's.
+            _ = task.cancelled() or task.exception()
+
+        looking.add_done_callback(ended)
+        # A lookup under way cannot be called off: it keeps its thread, and so its place, to its end.
+        return await asyncio.shield(looking)
 
 
 @contextmanager

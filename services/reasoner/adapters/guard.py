@@ -88,7 +88,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             raise Refused("address", f"{_where(url)}: not a public address")
 
     def _session(self) -> aiohttp.ClientSession:
-        return session(self._settings, CheckedResolver(self._destinations, self._resolver or ThreadedResolver()))
+        inner = self._resolver or ThreadedResolver()
+        resolver = CheckedResolver(self._destinations, inner, self._settings.tenant_lookups_max)
+        return session(self._settings, resolver)
 
 
 class Outgoing:

@@ -148,3 +148,36 @@ async def test_the_places_of_a_tenant_that_is_gone_are_forgotten():
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     assert places.tenants() == ()
+
+
+class Slow:
+    """A name server that answers for `good.test` at once, and for others when it is let go."""
+
+    def __init__(self):
+        self.asked, self.let_go = [], asyncio.Event()
+
+    async def resolve(self, host, port=0, _family=0):
+        self.asked.append(host)
+        if host != "good.test":
+            await self.let_go.wait()
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 0, "flags": 0}]
+
+    async def close(self):
+        return
+
+
+async def test_a_tenant_has_no_more_lookups_under_way_than_allowed_though_nobody_waits_for_them_any_more():
+    names = Slow()
+    async with Kept().running() as server:
+        listed = OutgoingSection(private_hosts=f"*.test:{server.port}", tenant_lookups_max=2)
+        async with Outgoing(listed, resolver=names) as outgoing:
+            for number in range(4):
+                with pytest.raises(NotAnswered, match="no whole answer"):
+                    await outgoing.request(
+                        "GET", f"http://slow{number}.test:{server.port}/", tenant="mallory", timeout_seconds=0.05,
+                        bytes_max=100,
+                    )  # fmt: skip
+            assert (await get(outgoing, f"http://good.test:{server.port}/", "acme")).status == 200
+            assert names.asked == ["slow0.test", "slow1.test", "good.test"]
+            names.let_go.set()
+            assert (await get(outgoing, f"http://slow5.test:{server.port}/", "mallory")).status == 200
