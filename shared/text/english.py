@@ -47,6 +47,9 @@ _NEGATED_ENDING = "n't"
 _SUFFIXES: Final = ("ations", "ation", "ingly", "ments", "ment", "ings", "ing", "ies", "ied", "es", "ed", "ly", "s")
 ENGLISH_SHARE_MIN: Final = 0.1
 """Of a text's words that must be common words of English, and of no other language that is told apart here."""
+MANY_WORDS_MIN: Final = 50
+COMMON_SHARE_MIN: Final = 0.05
+"""Of so many words or more, what English has at least of function words."""
 
 # Function words of English that other languages in Latin script have too.
 _SHARED: Final = "a about an am as be do for has he her him his i in me of on or other so to us was we will"
@@ -101,9 +104,14 @@ def reads_english(text: str) -> bool:
 
 
 def mostly_english(texts: Iterable[str]) -> bool:
-    """Whether *texts* together have no more signs of another language in Latin script than words of English."""
+    """
+    Whether the words in Latin letters of *texts* are English: no more of them show another language, and enough of many
+    are words that any English text has.
+    """
     said = [word for text in texts for word in words(text) if word[:1].isascii() or _is_latin(word[0])]
-    return sum(word in _COMMON or word in FUNCTION_WORDS for word in said) >= sum(map(_is_foreign, said))
+    common = sum(word in _COMMON or word in FUNCTION_WORDS for word in said)
+    few = len(said) < MANY_WORDS_MIN
+    return common >= sum(map(_is_foreign, said)) and (few or common >= COMMON_SHARE_MIN * len(said))
 
 
 def _is_foreign(word: str) -> bool:

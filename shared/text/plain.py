@@ -5,6 +5,7 @@ decomposed letters, spacing, characters that nobody sees) is the same here. For 
 What differs in meaning stays different: 10² is not 102, and ½ and ① stay what they are.
 """
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
@@ -16,14 +17,16 @@ CHARS_KEPT_MAX: Final = 16_384
 _DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _SINGLE_QUOTES: Final = "\u2018\u2019\u201a\u201b\u2032\u02bc\u2039\u203a"
 _DOUBLE_QUOTES: Final = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
-_PLAIN: Final = str.maketrans(
-    dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SINGLE_QUOTES, "'") | dict.fromkeys(_DOUBLE_QUOTES, '"')
-)
+_TYPOGRAPHIC: Final = re.compile(f"[{_DASHES}{_SINGLE_QUOTES}{_DOUBLE_QUOTES}]")
+_PLAIN: Final = dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SINGLE_QUOTES, "'") | dict.fromkeys(_DOUBLE_QUOTES, '"')
 # Casefolding leaves the two letters i of Turkish apart, and a dot that stands above the capital one alone.
-_UNDOTTED: Final = str.maketrans({"\N{LATIN SMALL LETTER DOTLESS I}": "i", "\N{ARABIC TATWEEL}": None})
+_DOTLESS: Final = "\N{LATIN SMALL LETTER DOTLESS I}"
 _DOTTED: Final = "i\N{COMBINING DOT ABOVE}"
-# Canonical combining classes of the points of Hebrew and the vowels of Arabic, which are mostly left out.
-_POINTS: Final = range(10, 37)
+_TATWEEL: Final = "\N{ARABIC TATWEEL}"
+# The points of Hebrew and the vowels of Arabic, which are mostly left out: canonical combining classes 10 to 36.
+_POINTS: Final = re.compile(
+    "[" + "".join(chr(code) for code in range(0x590, 0xFFFF) if 10 <= unicodedata.combining(chr(code)) <= 36) + "]"  # noqa: PLR2004
+)
 
 
 @lru_cache(maxsize=TEXTS_KEPT_MAX)
@@ -32,9 +35,9 @@ def squeezed(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         text = bare(text)
     if not text.isascii():
-        text = text.translate(_PLAIN)
         if not unicodedata.is_normalized("NFKC", text):
-            text = unicodedata.normalize("NFC", "".join(map(_compatible, text))).translate(_PLAIN)
+            text = unicodedata.normalize("NFC", "".join(map(_compatible, text)))
+        text = _TYPOGRAPHIC.sub(lambda match: _PLAIN[match[0]], text)
     return " ".join(text.split())
 
 
@@ -44,9 +47,8 @@ def folded(text: str) -> str:
     plain = squeezed(text).casefold()
     if plain.isascii():
         return plain
-    plain = plain.replace(_DOTTED, "i").translate(_UNDOTTED)
-    spelt = [char for char in unicodedata.normalize("NFD", plain) if unicodedata.combining(char) not in _POINTS]
-    return unicodedata.normalize("NFC", "".join(spelt))
+    plain = plain.replace(_DOTTED, "i").replace(_DOTLESS, "i").replace(_TATWEEL, "")
+    return unicodedata.normalize("NFC", _POINTS.sub("", unicodedata.normalize("NFD", plain)))
 
 
 @lru_cache(maxsize=CHARS_KEPT_MAX)

@@ -15,6 +15,8 @@ from shared.text.writing import UNSPACED, Writing, writing
 TEXTS_KEPT_MAX: Final = 8_192
 BOUNDARIES_KEPT_MAX: Final = 256
 _WORD_TABLE: Final = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
+REPLACED_MAX: Final = 16
+"""Different characters up to which replacing one after the other is faster than a table."""
 _LOCALE: Final = "en"
 """Of the breaker; its dictionaries are the same in every one."""
 
@@ -31,13 +33,20 @@ def words(text: str) -> tuple[str, ...]:
 def runs(text: str) -> tuple[str, ...]:
     """What stands between the spaces and punctuation of *text*, folded, with an apostrophe inside."""
     whole = folded(text)
-    if whole.isascii():
-        spaced = whole.translate(_WORD_TABLE)
-    else:
-        spaced = "".join(char if char == "'" or writing(char) is not Writing.NO_WORD else " " for char in whole)
+    spaced = whole.translate(_WORD_TABLE) if whole.isascii() else _spaced(whole)
     if "'" not in spaced:
         return tuple(spaced.split())
     return tuple(word for raw in spaced.split() if (word := raw.strip("'")))
+
+
+def _spaced(whole: str) -> str:
+    """*whole* with a space for each character that parts words."""
+    parting = [char for char in set(whole) if char not in " '" and writing(char) is Writing.NO_WORD]
+    if len(parting) > REPLACED_MAX:
+        return whole.translate(dict.fromkeys(map(ord, parting), " "))
+    for char in parting:
+        whole = whole.replace(char, " ")
+    return whole
 
 
 def dictionary_words(run: str) -> tuple[str, ...]:

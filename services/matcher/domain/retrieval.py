@@ -2,8 +2,9 @@
 Which guidelines to ask about when there are too many for one question: tuned for recall, because what is not asked
 about cannot apply. Similarity decides only that; whether a condition holds is the model's to say.
 
-BM25 over stems (Robertson and Zaragoza 2009; library bm25s), fused with the similarity of meanings where embeddings are
-at hand, then what no message names, and whatever the found ones need to be decided rightly.
+BM25 over the terms of a text, which are stems in English (Robertson and Zaragoza 2009; library bm25s), fused with the
+similarity of meanings where embeddings are at hand, then what no message names, and whatever the found ones need to be
+decided rightly.
 """
 
 from collections import deque
@@ -22,7 +23,8 @@ from shared.arq.wording import contains_phrase
 from shared.events.turns import TurnOpened
 from shared.playbook.model import Term
 from shared.playbook.references import Reference, ReferenceKind
-from shared.text.english import content_words
+from shared.text.english import mostly_english
+from shared.text.terms import terms
 
 ALL_MAX = 40
 """Up to so many candidates all are asked about."""
@@ -35,6 +37,8 @@ CONTEXT_WEIGHT = 0.5
 """Of the messages before the new ones, and the variables: a matter is often named once and then spoken of as `it`."""
 FUSION_CONSTANT = 60
 """Of reciprocal rank fusion: a rank counts 1 / (60 + rank) (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+LANGUAGE_TEXTS_MAX = 500
+"""Conditions that show in which language a playbook is written."""
 UNSPOKEN_KINDS = (Kind.INTENTION, Kind.PRINCIPLE)
 
 Numbers = npt.NDArray[Any]
@@ -82,7 +86,8 @@ class Retriever:
         self._unspoken = np.array(unnamed, dtype=int)
         self._index = bm25s.BM25()
         # An index needs one word at least; no text has this one.
-        words = [content_words(text) or ["\0"] for text in self.texts]
+        self._english = mostly_english(self.texts[:LANGUAGE_TEXTS_MAX])
+        words = [terms(text, english=self._english) or ["\0"] for text in self.texts]
         self._index.index(words, show_progress=False)
 
     @property
@@ -134,7 +139,7 @@ class Retriever:
 
     def _scores(self, texts: Sequence[str]) -> Numbers:
         spoken = [*texts, *self._synonyms(texts)]
-        words = list(dict.fromkeys(word for text in spoken for word in content_words(text)))
+        words = list(dict.fromkeys(word for text in spoken for word in terms(text, english=self._english)))
         if not words:
             return np.zeros(len(self._candidates), dtype=np.float32)
         scores: Numbers = self._index.get_scores(words)

@@ -57,9 +57,11 @@ def choices_of(
     matching: Matching,
     results: Sequence[ToolResult],
     words: Sequence[str],
+    *,
+    english: bool = True,
 ) -> tuple[Choice, ...]:
     """
-    The texts to show in a turn that consists of *words* (stems): in `composed` those that share words with it, whole
+    The texts to show in a turn that consists of *words* (terms): in `composed` those that share words with it, whole
     ones only; in `strict` every one that may be used, if they are few, and those that an active guideline names first.
     """
     if composition is Composition.FLUID:
@@ -74,7 +76,7 @@ def choices_of(
     if all_fit(texts, count_max, chars_max):
         return tuple(offered)
     named = [place for place, choice in enumerate(offered) if choice.reply.guidelines]
-    spoken = index([" ".join((choice.shown, *choice.reply.signals)) for choice in offered])
+    spoken = index([" ".join((choice.shown, *choice.reply.signals)) for choice in offered], english=english)
     order = dict.fromkeys([*named, *ranked(spoken, words, len(offered))])
     return tuple(offered[place] for place in within(order, texts, count_max, chars_max))
 

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from shared.text.english import content_words
+from shared.text.terms import terms
 
 
 def all_fit(texts: Sequence[str], count_max: int, chars_max: int) -> bool:
@@ -14,11 +14,11 @@ def all_fit(texts: Sequence[str], count_max: int, chars_max: int) -> bool:
     return len(texts) <= count_max and sum(map(len, texts)) <= chars_max
 
 
-def index(texts: Sequence[str]) -> dict[str, list[int]]:
-    """The places in *texts* where each stem occurs."""
+def index(texts: Sequence[str], *, english: bool = True) -> dict[str, list[int]]:
+    """The places in *texts* where each term occurs; *english* as in `shared.text.terms`."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
-        for word in set(content_words(text)):
+        for word in set(terms(text, english=english)):
             places[word].append(place)
     return dict(places)
 

@@ -62,9 +62,11 @@ def task_of(
     acting = sorted((g for g in guidelines if g.action), key=lambda g: _RANK[g.criticality])
     follow = tuple(g for g in acting if _restatable(g))[:FOLLOWED_MAX]
     history, messages = _split(opened)
-    words = turn_words([*(m.text for m in messages), *(guideline_text(g) for g in guidelines)])
+    words = turn_words(
+        [*(m.text for m in messages), *(guideline_text(g) for g in guidelines)], english=knowledge.english
+    )
     composition = composition_of(playbook, guidelines)
-    choices = choices_of(playbook, composition, opened, matching, results, words)
+    choices = choices_of(playbook, composition, opened, matching, results, words, english=knowledge.english)
     variables = variables_of(opened, playbook)
     facts = offered(knowledge, variables.current, words).records
     return Task(

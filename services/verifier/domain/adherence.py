@@ -14,6 +14,7 @@ from shared.events.turns import Adherence, GuidelineVerdict
 from shared.playbook.model import Guideline
 from shared.text.english import content_set
 from shared.text.plain import squeezed
+from shared.text.words import words
 
 QUOTED_WORDS_MIN = 2
 """A quotation of fewer words in a guideline's action names a thing and is not what is to be said."""
@@ -71,7 +72,7 @@ def adherence(
 
 def quotations(action: str) -> list[str]:
     """The texts in double quotation marks in *action*, of QUOTED_WORDS_MIN words at least."""
-    return [text for text in squeezed(action).split('"')[1::2] if len(text.split()) >= QUOTED_WORDS_MIN]
+    return [text for text in squeezed(action).split('"')[1::2] if len(words(text)) >= QUOTED_WORDS_MIN]
 
 
 def _of(guideline: Guideline, judgement: Judgement | None, pieces: Sequence[Piece]) -> Adherence:

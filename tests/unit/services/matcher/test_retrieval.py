@@ -45,6 +45,51 @@ def test_of_many_those_are_asked_about_whose_words_are_said(count: int, opened: 
     assert len(found) <= ASKED_MAX
 
 
+IN_OTHER_LANGUAGES = {
+    "Chinese": ("客户询问第{}号分行的营业时间", "客户想取消定期转账", "我想取消定期转账，怎么办？"),
+    "Japanese": ("お客様が支店{}の営業時間を尋ねる", "お客様が定期送金を解約したい", "定期送金を解約したいです"),
+    "Korean": ("고객이 {}번 지점의 영업시간을 묻는다", "고객이 자동이체를 해지하려고 한다",
+               "자동이체 해지는 어떻게 하나요?"),
+    "Thai": ("ลูกค้าถามเวลาทำการของสาขา{}", "ลูกค้าต้องการยกเลิกการโอนเงินประจำ", "อยากยกเลิกโอนเงินประจำค่ะ"),
+    "Khmer": ("អតិថិជនសួរអំពីម៉ោងបើកសាខា {}", "អតិថិជនចង់សងប្រាក់វិញ", "ខ្ញុំចង់បានសងប្រាក់"),
+    "Turkish": ("Müşteri {}. şubenin açılış saatini soruyor", "Müşteri düzenli havalesini iptal ettirmek istiyor",
+                "Havalemin iptali için ne yapmalıyım?"),
+    "Finnish": ("Asiakas kysyy konttorin {} aukioloaikoja", "Asiakas haluaa peruuttaa toistuvan tilisiirron",
+                "Miten tilisiirto peruutetaan?"),
+    "Hungarian": ("Az ügyfél a(z) {}. fiók nyitvatartását kérdezi", "Az ügyfél az átutalását szeretné lemondani",
+                  "Hogyan mondhatom le az átutalásomat?"),
+    "German": ("Der Kunde fragt nach den Öffnungszeiten der Filiale {}", "Der Kunde will seinen Dauerauftrag kündigen",
+               "Kündigung der Daueraufträge, bitte"),
+    "Russian": ("Клиент спрашивает часы работы отделения {}", "Клиент хочет отменить регулярный перевод",
+                "Как отменить переводы?"),
+    "Arabic": ("العميل يسأل عن ساعات عمل الفرع {}", "العميل يريد إلغاء التحويل الدوري",
+               "كيف يمكنني الغاء تحويلي الدوري؟"),
+    "Hebrew": ("הלקוח שואל על שעות הפתיחה של סניף {}", "הלקוח רוצה לבטל הוראת קבע", "איך מבטלים את הוראת הקבע?"),
+    "Hindi": ("ग्राहक शाखा {} का समय पूछता है", "ग्राहक नियमित भुगतान रद्द करना चाहता है",
+              "मेरे नियमित भुगतानों को रद्द कीजिए"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("others", "fitting", "said"), IN_OTHER_LANGUAGES.values(), ids=IN_OTHER_LANGUAGES)
+def test_what_fits_is_found_in_any_language_whatever_is_written_onto_words(
+    others: str, fitting: str, said: str, opened: Any
+) -> None:
+    conditions = [*(others.format(number) for number in range(99)), fitting]
+    guidelines = tuple(Guideline(id=f"g-{n}", condition=text, action="x") for n, text in enumerate(conditions))
+    playbook = Playbook(agent="desk", profile=Profile(name="A"), guidelines=guidelines)
+    retriever = compiled(playbook, Limits(retrieved=1, unspoken=0)).retriever
+    assert retriever is not None
+    assert [candidate.id for candidate in retriever.candidates(opened(said))] == ["g-99"]
+
+
+def test_synonyms_of_the_glossary_are_found_with_what_is_written_onto_them(opened: Any) -> None:
+    fitting = Guideline(id="fits", condition="客户想取消定期转账", action="x")
+    others = tuple(Guideline(id=f"o-{n}", condition=f"客户询问第{n}号分行", action="x") for n in range(99))
+    term = Term(term="定期转账", meaning="x", synonyms=("自动扣款",))
+    book = Playbook(agent="desk", profile=Profile(name="A"), guidelines=(*others, fitting), glossary=(term,))
+    assert "fits" in asked(book, opened, "请停止自动扣款")
+
+
 def test_what_was_said_before_and_is_known_counts_too(opened: Any) -> None:
     member = Guideline(id="member", condition="The customer is a platinum member")
     book = crowd(200, LOST, member)

@@ -66,3 +66,22 @@ def test_of_a_large_glossary_only_what_is_mentioned_is_explained(knowledge):
     terms = [Term(term=f"word{number}", meaning="something") for number in range(30)]
     shelf = knowledge([], [*terms, Term(term="overdraft", meaning="too much spent", synonyms=("red numbers",))])
     assert [term.term for term in shelf.relevant_terms(turn_words(["I am in the red numbers"]))] == ["overdraft"]
+
+
+def test_facts_of_a_language_without_spaces_are_found(knowledge):
+    shelf = knowledge(
+        [*((f"f{n}", f"第{n}号分行九点开门。") for n in range(FACTS_ALL_MAX)), ("fee", "贷款手续费为5元。")]
+    )
+    chosen = offered(shelf, {}, turn_words(["贷款要手续费吗？"], english=shelf.english)).records
+    assert "fee" in {record.id for record in chosen}
+
+
+def test_facts_and_terms_of_an_agglutinative_language_are_found(knowledge):
+    facts = [(f"f{n}", f"{n}. şube dokuzda açılır ve kapanır.") for n in range(FACTS_ALL_MAX)]
+    terms = [Term(term=f"kelime{n}", meaning="şey") for n in range(30)]
+    shelf = knowledge(
+        [*facts, ("fee", "İade ücreti 5 liradır.")], [*terms, Term(term="havale", meaning="para göndermek")]
+    )
+    words = turn_words(["İadelerin ücretini ve havaleyi soruyorum, değil mi?"], english=shelf.english)
+    assert "fee" in {record.id for record in offered(shelf, {}, words).records}
+    assert [term.term for term in shelf.relevant_terms(words)] == ["havale"]

@@ -30,9 +30,18 @@ def test_english_is_known_by_its_function_words():
         (["Der Kunde fragt nach der Filiale", "Der Kunde will kündigen"], False),
         (["Müşteri iade koşullarını soruyor", "Müşteri hesabını kapatmak istiyor"], False),
         (["Asiakas kysyy palautusajasta", "Asiakas haluaa sulkea tilinsä"], False),
+        (["Asiakas kysyy konttorin aukioloaikoja"] * 20, False),
         (["客户想取消定期转账"], True),
     ],
-    ids=["English", "English without a telling word", "German", "Turkish", "Finnish", "nothing in Latin script"],
+    ids=[
+        "English",
+        "English without a telling word",
+        "German",
+        "Turkish",
+        "Finnish",
+        "Finnish in plain letters",
+        "nothing in Latin script",
+    ],
 )
 def test_texts_together_are_english_unless_they_show_another_language(texts, english):
     assert mostly_english(texts) is english
