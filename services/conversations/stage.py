@@ -135,6 +135,7 @@ class ConversationLedger:
         if state is None:
             self._check_home(record)
         step = self._step(address, state or ConversationState(), now_ms)
+        step.older_release = former
         if former:
             step.notes.append(Note.FORMER_TOPIC)
         step.cause = event.id

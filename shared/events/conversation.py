@@ -76,10 +76,31 @@ class ApprovalGiven(Body):
     """what the turn asked under"""
     granted: bool
     """whether it may be done"""
+    digest: str = Field("", max_length=64)
+    """that of the request, so that only what was shown is allowed; to refuse, it may be left out"""
     by: str = Field("", max_length=128)
     """who decided"""
     reason: str = Field("", max_length=512)
     """for the record"""
+
+
+class Decision(Body):
+    """What a person decided about a call, on the record of each turn that had it before it."""
+
+    approval_id: str
+    """what was asked under"""
+    tool: str
+    """what was to be done"""
+    granted: bool
+    """whether it was allowed"""
+    by: str = ""
+    """who decided, shortened where it is long"""
+    reason: str = ""
+    """why, shortened where it is long"""
+    decided_at: Instant
+    """when it was taken in"""
+    lapsed: bool = False
+    """that it held no longer when the turn began: the tool was declared anew, so the call was not made"""
 
 
 class ApprovalRequested(Body):
@@ -97,6 +118,8 @@ class ApprovalRequested(Body):
     """the tool's description"""
     arguments: BoundedObject = Field(default_factory=dict)
     """with which values"""
+    digest: str = ""
+    """of the tool's declaration and the arguments; `approval.given` gives it back"""
     expires_at: Instant
     """when it can no longer be given"""
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from shared.events.base import Body, Identifier, Instant, OpenEnum
 from shared.events.claims import ClaimKind, Correction, Judge, ReasoningMode, Verdict
 from shared.events.composition import Composition, FilledField
-from shared.events.conversation import Author, Mode
+from shared.events.conversation import Author, Decision, Mode
 from shared.events.tools import Claim, Grant, ParameterProblem, ToolCall, ToolResult
 
 
@@ -361,6 +361,8 @@ class TurnClosed(Body):
     """ids of tool calls that were allowed, may have been executed, and have no result yet"""
     results: tuple[ToolResult, ...] = ()
     """of a turn that was handed off, what the calls had come to that people are to know of"""
+    decisions: tuple[Decision, ...] = ()
+    """what people decided about its calls: who, and why"""
     closed_at: Instant
     """when it ended"""
     matching: Matching | None = None

@@ -39,6 +39,7 @@ class Approvers:
 
     def __init__(self, broker: SimulatedBroker, loop: asyncio.AbstractEventLoop, chance: Random) -> None:
         self.busy_until = 0.0
+        self._digests: dict[str, str] = {}
         self._broker = broker
         self._loop = loop
         self._chance = chance
@@ -47,7 +48,9 @@ class Approvers:
 
     def _read(self, record: Record) -> None:
         if record.topic == topics.CONVERSATION_RESPONSES and b"approval.requested" in dict(record.headers)["ce_type"]:
-            name = from_json(record.value or b"")["approval_id"]
+            asked = from_json(record.value or b"")
+            name = asked["approval_id"]
+            self._digests[name] = asked["digest"]
             pattern = self._chance.choices(list(PATTERNS), list(PATTERNS.values()))[0]
             soon = self._chance.choice((0.02, 0.3, 1.0, 2.5))
             self._broker.trace.note("approver", f"{pattern} {name[:8]}")
@@ -77,7 +80,8 @@ class Approvers:
 
     def _tell(self, record: Record, name: str, seconds: float, *, number: int = 1, granted: bool = True) -> None:
         address = Address.from_key(record.key)
-        body = ApprovalGiven(approval_id=name, granted=granted, by="a colleague")
+        digest = self._digests.get(name, "")
+        body = ApprovalGiven(approval_id=name, granted=granted, digest=digest, by="a colleague")
         headers, value = encode(
             Envelope(
                 id=f"decision-{number}-{name}",

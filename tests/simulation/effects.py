@@ -82,6 +82,7 @@ class Effects:
         self._reports: dict[str, float] = {}
         self._results: dict[str, str] = {}
         self._recorded: set[str] = set()
+        self._decided: set[str] = set()
         self._carried: set[str] = set()
         self._erased: set[bytes] = set()
         self._handed_off: list[tuple[bytes, int, frozenset[str]]] = []
@@ -204,6 +205,7 @@ class Effects:
 
     def _note_end(self, record: Record, body: Mapping[str, Any]) -> None:
         self._recorded.update(body.get("outstanding", ()))
+        self._decided.update(decision["approval_id"] for decision in body.get("decisions", ()))
         for result in (*body.get("results", ()), *(body.get("draft") or {}).get("results", ())):
             self._note_result(result)
             self._recorded.add(result["call"]["id"])
@@ -228,7 +230,8 @@ class Effects:
                 self._blame("I15", f"approval of {name} was asked for, and nothing came of it")
 
     def _came_to_something(self, name: str, approval: _Approval, kept: Mapping[str, str]) -> bool:
-        if approval.conversation in self._erased or name in self._recorded or name in kept or name in self._carried:
+        known = {*self._recorded, *self._decided, *kept, *self._carried}
+        if approval.conversation in self._erased or name in known or self._asked_anew(name):
             return True
         asked_in, mine = self._epochs[approval.turn], self._asked[name]
         # A later turn that asks for the same is taken to wait for the same approval, and moves it to its own messages.
@@ -239,9 +242,17 @@ class Effects:
             for conversation, epoch, theirs in self._handed_off
         )
 
+    def _asked_anew(self, name: str) -> bool:
+        """Whether the same was asked for again later, as the tool was declared anew."""
+        later = list(self.approvals)[list(self.approvals).index(name) + 1 :]
+        return any(self._is_alike(self._asked[name], self._asked[other]) for other in later)
+
+    @staticmethod
+    def _is_alike(one: _Asked, other: _Asked) -> bool:
+        return (one.conversation, one.tool, one.arguments) == (other.conversation, other.tool, other.arguments)
+
     def _is_same_wish(self, one: _Asked, other: _Asked) -> bool:
-        alike = (one.conversation, one.tool, one.arguments) == (other.conversation, other.tool, other.arguments)
-        return alike and bool(self._covers[one.turn] & self._covers[other.turn])
+        return self._is_alike(one, other) and bool(self._covers[one.turn] & self._covers[other.turn])
 
 
 def _seconds(instant: str) -> float:

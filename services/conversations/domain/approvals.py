@@ -4,9 +4,11 @@ Approvals: what a person, or the passing of time, decides about a call that wait
 The decision is owed to the customer: it goes into the open turn's next leg, or opens a turn of its own (legs.py).
 """
 
+from services.conversations.domain.binding import decision_of, shown_digest
 from services.conversations.domain.calls import Call, Standing, result_without_data
 from services.conversations.domain.effects import Note
 from services.conversations.domain.step import Step
+from shared.errors import Invalid
 from shared.events.conversation import ApprovalGiven
 from shared.events.envelope import Envelope
 from shared.events.tools import ToolStatus
@@ -17,6 +19,11 @@ def approval_given(step: Step, event: Envelope[ApprovalGiven]) -> None:
     `approval.given`: the first decision in time counts; any other, and one about what nobody asked, changes nothing.
 
     One that comes when its time is over is none, whether or not the timer was faster.
+
+    Raises:
+        Invalid: (`approval_mismatch`) it allows the call without the digest that it was asked for under: the person saw
+            another declaration or other arguments. The call still waits.
+
     """
     expire_approvals(step)
     decided = event.data
@@ -25,9 +32,23 @@ def approval_given(step: Step, event: Envelope[ApprovalGiven]) -> None:
         step.notes.append(Note.UNKNOWN_APPROVAL)
         return
     if decided.granted:
-        _replace(step, asked._replace(standing=Standing.GRANTED, since_ms=step.now_ms, due_ms=0))
+        _check_digest(step, asked, decided)
+    told = asked._replace(decision=decision_of(decided, step.now_ms))
+    if decided.granted:
+        _replace(step, told._replace(standing=Standing.GRANTED, since_ms=step.now_ms, due_ms=0))
     else:
-        _settle(step, asked, ToolStatus.REFUSED, "a person did not allow it")
+        _settle(step, told, ToolStatus.REFUSED, "a person did not allow it")
+
+
+def _check_digest(step: Step, asked: Call, given: ApprovalGiven) -> None:
+    if not given.digest and (step.older_release or not asked.digest):
+        return  # What asked, or who decided, knew of no digest. What the call's id names never changes.
+    if given.digest != shown_digest(step, asked):
+        raise Invalid(
+            "approval_mismatch",
+            f"{given.approval_id} is allowed with the digest {given.digest or 'left out'}, and was asked for with "
+            f"{asked.digest or 'another'}: give back the `digest` of the `approval.requested` that the person saw",
+        )
 
 
 def expire_approvals(step: Step) -> None:

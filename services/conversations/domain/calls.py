@@ -4,6 +4,8 @@ The calls of tools that a conversation keeps in mind: what was asked for, allowe
     asked ──approval.given──> granted ──result──> settled ──told──> forgotten
       └──refused, expired──────────────────────────^
 
+(An approval whose tool is declared anew before a leg has carried it lapses, binding.py: the call is forgotten at once.)
+
 * asked: a person has to allow it; until then no stage knows of it.
 * granted: the leave was given. From the moment that a leg has *carried* it, it may have been executed, so that it is
   only forgotten by its result: it goes into every leg, of this turn and of the turns after it, until there is one.
@@ -20,7 +22,7 @@ What no leg has carried yet in its present form is *owed*: a decision on an appr
 was over. The open turn's next leg takes it along, or the turn after it; where none is to come, one is opened.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -29,6 +31,8 @@ from pydantic_core import to_json
 from services.conversations.domain.instants import at
 from shared.events.tools import ToolStatus
 
+DECISION_BYTES_RESERVED = 1_024
+"""Kept free for each call that a person is asked about, for who decides and why."""
 RESULT_BYTES_RESERVED = 1_024
 """Kept free for each call without a result, so that it can be recorded that there is one, if not what it says."""
 ERROR_CHARS_MAX = 300
@@ -49,7 +53,8 @@ class Call(NamedTuple):
 
     `turn` asked for it, under the playbook `version`; `about` is the newest message that it answered. `since_ms` is
     when it came to its standing, `due_ms` until when it can be allowed (unix milliseconds). `result` is that of
-    `ToolResult` without the call.
+    `ToolResult` without the call. `digest` is what a person was asked about (binding.py), `decision` who decided and
+    why: a `Decision` without the tool.
     """
 
     id: str
@@ -67,6 +72,8 @@ class Call(NamedTuple):
     reads: bool = False
     result: dict[str, Any] | None = None
     told: bool = False
+    digest: str = ""
+    decision: dict[str, Any] | None = None
 
     @property
     def is_owed(self) -> bool:
@@ -111,7 +118,8 @@ def result_without_data(status: ToolStatus, error: str, now_ms: int) -> dict[str
 def size_bytes(calls: Calls) -> int:
     """About how many bytes *calls* take in the state, now or when the last of them has a result, however short."""
     unsettled = sum(1 for call in calls if call.result is None)
-    return len(to_json(calls)) + RESULT_BYTES_RESERVED * unsettled
+    undecided = sum(1 for call in calls if call.standing == Standing.ASKED)
+    return len(to_json(calls)) + RESULT_BYTES_RESERVED * unsettled + DECISION_BYTES_RESERVED * undecided
 
 
 def with_call(calls: Calls, new: Call, bytes_max: int) -> Calls:
@@ -138,9 +146,20 @@ def with_room(calls: Calls, *, turn: str, count: int) -> Calls:
     return tuple(call for call in calls if call.id not in dropped)
 
 
-def carried(calls: Calls, agent: str) -> Calls:
-    """*calls* once a leg of *agent* has carried them."""
-    return tuple(call._replace(carried=True) if call.agent == agent and call.is_owed else call for call in calls)
+def carried(calls: Calls, agent: str, but: Collection[str] = ()) -> Calls:
+    """*calls* once a leg of *agent* has carried them, *but* for those with these ids."""
+    return tuple(
+        call._replace(carried=True) if call.agent == agent and call.is_owed and call.id not in but else call
+        for call in calls
+    )
+
+
+def results_carried(calls: Calls, agent: str) -> Calls:
+    """*calls* once the results of *agent* need no turn of their own; what was allowed is still owed."""
+    return tuple(
+        call._replace(carried=True) if call.agent == agent and call.standing == Standing.SETTLED else call
+        for call in calls
+    )
 
 
 def of_leg(calls: Iterable[Call], agent: str, covers: Iterable[str]) -> Calls:

@@ -4,7 +4,7 @@ What a step makes known: turns opened and turns closed.
 
 import hashlib
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from services.conversations.domain.calls import Call, Calls
 from services.conversations.domain.state import OpenTurn, Performed
@@ -61,7 +61,8 @@ class Asked(NamedTuple):
 class Closed(NamedTuple):
     """
     A turn ended, with the reply that left, if any. `finished` is the stages' record, where they came to an end before;
-    `outstanding` are the calls that were allowed and have no result, `results` those with one that people take over.
+    `outstanding` are the calls that were allowed and have no result, `results` those with one that people take over,
+    `decisions` those of people.
     """
 
     turn: OpenTurn
@@ -74,6 +75,7 @@ class Closed(NamedTuple):
     records_claim_texts: bool = False
     outstanding: tuple[str, ...] = ()
     results: Calls = ()
+    decisions: tuple[dict[str, Any], ...] = ()
 
 
 class Note(StrEnum):
@@ -93,3 +95,4 @@ class Note(StrEnum):
     HELD_BY_BUDGET = "held_by_budget"
     OVER_BUDGET = "over_budget"
     FORMER_TOPIC = "former_topic"
+    APPROVAL_LAPSED = "approval_lapsed"

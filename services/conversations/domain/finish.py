@@ -7,7 +7,7 @@ import hmac
 import json
 
 from services.conversations.domain.bounds import IDENTIFIER_BYTES_MAX, REASON_CHARS_MAX, REPLY_BYTES_MAX
-from services.conversations.domain.calls import asks_manual, carried, told
+from services.conversations.domain.calls import asks_manual, results_carried, told
 from services.conversations.domain.effects import Note, Reply
 from services.conversations.domain.legs import hand_off, pause, record_results
 from services.conversations.domain.state import OpenTurn, Performed
@@ -79,7 +79,7 @@ def _settles(step: Step, turn: OpenTurn | None, finished: TurnFinished) -> bool:
 def _close(step: Step, turn: OpenTurn, finished: TurnFinished) -> None:
     if finished.result is FinishResult.PAUSED:
         if refused := pause(step, turn, finished):
-            step.state.calls = carried(step.state.calls, turn.agent)
+            step.state.calls = results_carried(step.state.calls, turn.agent)
             _fail(step, turn, finished, refused)
         return
     if finished.journeys is not None:

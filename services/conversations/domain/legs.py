@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from services.conversations.domain import calls
+from services.conversations.domain.binding import digest_of, holds, rebound
 from services.conversations.domain.bounds import CALL_ID_CHARS_MAX
 from services.conversations.domain.calls import Call, Calls, Standing
-from services.conversations.domain.effects import Asked
+from services.conversations.domain.effects import Asked, Note
 from services.conversations.domain.state import OpenTurn
 from services.conversations.domain.step import Step
 from services.conversations.domain.turns import (
@@ -32,6 +33,7 @@ from services.conversations.domain.turns import (
 from shared.events.conversation import Mode
 from shared.events.tools import Claim, ToolCall, ToolResult, ToolStatus
 from shared.events.turns import ClosedBy, Outcome, TurnFinished
+from shared.playbook.model import Playbook
 from shared.playbook.tools import Tool
 
 UNCLEAR = frozenset({ToolStatus.UNKNOWN, ToolStatus.OTHER})
@@ -67,11 +69,11 @@ def hand_off(step: Step, unclear: tuple[str, ...], about: Calls, finished: TurnF
         turn, reply = state.open, fallback_reply(step, state.open, "hand_off")
         state.mode = Mode.MANUAL
         reason = ClosedBy.TOOL_OUTCOME_UNKNOWN
-        close(step, Outcome.HANDED_OFF, reason, reply=reply, finished=finished, outstanding=unclear)
+        close(step, Outcome.HANDED_OFF, reason, reply=reply, finished=finished, outstanding=unclear, about=about)
         state.calls = calls.told(state.calls, turn.agent, turn.covers)
         return
     covers = unanswered(step) if state.is_pending else _about(about)
-    hand_off_at_once(step, about[-1].agent, covers, outstanding=unclear)
+    hand_off_at_once(step, about[-1].agent, covers, outstanding=unclear, about=about)
 
 
 def pause(step: Step, turn: OpenTurn, finished: TurnFinished) -> str:
@@ -92,7 +94,7 @@ def pause(step: Step, turn: OpenTurn, finished: TurnFinished) -> str:
         return ClosedBy.REFUSED_CALL
     if not (_declared(tools, made, consequential=False) and _declared(tools, wanted.values(), consequential=True)):
         return ClosedBy.REFUSED_CALL
-    grown, asked = _with_calls(step, turn, tools, wanted.values())
+    grown, asked = _with_calls(step, turn, playbook, wanted.values())
     for result in read.values():
         grown = calls.with_call(grown, _read(step, turn, result), step.bounds.calls_bytes_max)
     grown = calls.with_room(grown, turn=turn.id, count=step.bounds.calls_max)
@@ -122,32 +124,40 @@ def follow_up(step: Step) -> None:
             begin(step, agent, _about(mine), accepted_ms=step.now_ms)
         if state.open is None:
             state.calls = tuple(call for call in state.calls if call not in mine or call.standing != Standing.GRANTED)
-            state.calls = calls.carried(state.calls, agent)
+            state.calls = calls.results_carried(state.calls, agent)
 
 
 def _go_on(step: Step, turn: OpenTurn, finished: TurnFinished) -> None:
     state = step.state
     waits = any(call.standing == Standing.ASKED and call.turn == turn.id for call in state.calls)
-    goes_on = any(call.standing == Standing.GRANTED and call.agent == turn.agent for call in state.calls)
+    playbook = step.playbooks.version(step.address.tenant, turn.agent, turn.playbook_version)
+    held = rebound(step, turn.agent, playbook)
+    allowed = (call for call in state.calls if call.standing == Standing.GRANTED and call.id not in held)
+    goes_on = any(call.agent == turn.agent for call in allowed)
     if goes_on or not waits:
         open_leg(step, turn._replace(leg=turn.leg + 1), finished)
         return
     # What came of the other calls is told by the turn that the decision opens.
-    state.calls = calls.carried(state.calls, turn.agent)
+    state.calls = calls.results_carried(state.calls, turn.agent)
     reply = fallback_reply(step, turn, "approval_requested")
     outcome = Outcome.ANSWERED if reply else Outcome.NO_REPLY
     close(step, outcome, ClosedBy.APPROVAL_REQUESTED, reply=reply, finished=finished)
 
 
 def _with_calls(
-    step: Step, turn: OpenTurn, tools: dict[str, Tool], wanted: Iterable[ToolCall]
+    step: Step, turn: OpenTurn, playbook: Playbook | None, wanted: Iterable[ToolCall]
 ) -> tuple[Calls, list[Call]]:
     """The calls kept in mind with those *wanted*, and which of them a person is now to be asked about."""
+    tools = {tool.id: tool for tool in playbook.tools} if playbook else {}
     grown, asked = step.state.calls, []
     for want in wanted:
         known = (call for call in grown if call.concerns(turn.covers))
         same = next((call for call in known if call.is_same(turn.agent, want.tool, want.arguments)), None)
-        if same is not None:
+        if same is not None and same.standing == Standing.ASKED and not holds(step, same, playbook):
+            # What the person was shown is not what would be done: they are asked again.
+            step.notes.append(Note.APPROVAL_LAPSED)
+            grown = tuple(call for call in grown if call.id != same.id)
+        elif same is not None:
             # Asked for once more, it is this turn that waits, and its messages that the decision answers.
             again = same._replace(turn=turn.id, about=turn.covers[-1]) if same.standing == Standing.ASKED else same
             grown = tuple(again if call.id == same.id else call for call in grown)
@@ -171,6 +181,7 @@ def _new(step: Step, turn: OpenTurn, want: ToolCall, tool: Tool) -> Call:
         standing=Standing.ASKED if tool.approval else Standing.GRANTED,
         since_ms=step.now_ms,
         due_ms=step.now_ms + round(tool.approval_seconds * 1000) if tool.approval else 0,
+        digest=digest_of(tool, want.arguments) if tool.approval else "",
     )
 
 

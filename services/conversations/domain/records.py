@@ -111,6 +111,7 @@ def _asked(step: Step, asked: Asked) -> Emission:
         "tool": call.tool,
         "description": asked.description,
         "arguments": call.arguments,
+        "digest": call.digest,
         "expires_at": at(call.due_ms),
     }
     headers = sibling(
@@ -172,6 +173,7 @@ def _closing(step: Step, closed: Closed) -> bytes:
             "fallback": reply.fallback if reply else "",
             "outstanding": closed.outstanding,
             "results": [_result(call) for call in closed.results],
+            "decisions": closed.decisions,
             "closed_at": at(closed.closed_ms),
             "marks": _marks(closed),
         }

@@ -26,7 +26,7 @@ class StateError(ValueError):
 class OpenTurn(NamedTuple):
     """
     A turn as the ledger keeps it. `accepted_ms` is when the oldest message that it covers came; `traceparent` is what
-    its `turn.opened` carries. Times are unix milliseconds.
+    its `turn.opened` carries. `lapsed` are the decisions of people that hold no longer. Times are unix milliseconds.
     """
 
     id: str
@@ -40,6 +40,7 @@ class OpenTurn(NamedTuple):
     covers: tuple[str, ...]
     arm: str = ""
     traceparent: str = ""
+    lapsed: tuple[dict[str, Any], ...] = ()
 
 
 class Performed(NamedTuple):
@@ -134,6 +135,8 @@ def encode(state: ConversationState) -> bytes:
             head[name] = values[name]
     if state.open is not None:
         head["open"] = state.open._asdict()
+        if not state.open.lapsed:
+            del head["open"]["lapsed"]
     if state.calls:
         head["calls"] = [call._asdict() for call in state.calls]
     entries = state.transcript.entries
@@ -193,7 +196,7 @@ def _open_turn(values: dict[str, Any] | None) -> OpenTurn | None:
     if values is None:
         return None
     known = {name: value for name, value in values.items() if name in OpenTurn._fields}
-    return OpenTurn(**known | {"covers": tuple(known["covers"])})
+    return OpenTurn(**known | {"covers": tuple(known["covers"]), "lapsed": tuple(known.get("lapsed", ()))})
 
 
 def _call(values: dict[str, Any]) -> Call:

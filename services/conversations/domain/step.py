@@ -20,7 +20,8 @@ NO_PLAYBOOK = Limits()
 class Step:
     """
     `cause` is the id of the event that the step follows from (empty when it is the passing of time), `traceparent`
-    that of the span which the step is.
+    that of the span which the step is. `older_release` tells that the event came where only an older release writes,
+    which does not know newer fields.
     """
 
     address: Address
@@ -31,6 +32,7 @@ class Step:
     admission: Admission
     cause: str = ""
     traceparent: str = ""
+    older_release: bool = False
     effects: list[Opened | Closed | Asked | Acknowledged] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 

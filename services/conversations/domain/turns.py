@@ -5,7 +5,10 @@ Epochs count the turns of a conversation; only the newest may be open. A turn th
 message, manual mode) never reaches the stages: it is closed without having been opened on `turns.opened`.
 """
 
+from typing import Any
+
 from services.conversations.domain import calls
+from services.conversations.domain.binding import decisions, rebound
 from services.conversations.domain.bounds import SETTLE_CAP
 from services.conversations.domain.effects import Acknowledged, Closed, Note, Opened, Reply
 from services.conversations.domain.experiment import arm_of
@@ -99,11 +102,13 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
         close_at_once(step, agent, covers, Outcome.REJECTED, ClosedBy.UNKNOWN_AGENT)
         return
     if state.calls and (lapsed := _lapsed(step, agent, found[1])):
+        about = tuple(call for call in state.calls if call.id in lapsed)
         unknown = calls.result_without_data(ToolStatus.UNKNOWN, "nobody reported on it", step.now_ms)
         state.calls = calls.given_up(state.calls, dict.fromkeys(lapsed, unknown), step.now_ms)
-        hand_off_at_once(step, agent, covers, outstanding=lapsed)
+        hand_off_at_once(step, agent, covers, outstanding=lapsed, about=about)
         return
     version, playbook = found
+    covers, let_go = _let_go(step, agent, playbook, covers)
     turn = _turn(
         step,
         agent,
@@ -114,7 +119,25 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
         arm=arm_of(playbook.experiment, step.address),
     )
     state.transcript = state.transcript.within(Window.of(playbook.limits, step.bounds.history_bytes_max))
-    open_leg(step, turn)
+    open_leg(step, turn._replace(lapsed=let_go))
+
+
+def _let_go(
+    step: Step, agent: str, playbook: Playbook, covers: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...]]:
+    """
+    Forget what was allowed under another declaration: *covers* with its messages, which the turn answers anew, and who
+    had decided.
+    """
+    ids = rebound(step, agent, playbook)
+    if not ids:
+        return covers, ()
+    lapsed = [call for call in step.state.calls if call.id in ids]
+    step.state.calls = tuple(call for call in step.state.calls if call.id not in ids)
+    step.notes += [Note.APPROVAL_LAPSED] * len(lapsed)
+    again = tuple(dict.fromkeys(call.about for call in lapsed if call.about not in covers))
+    kept = (*again, *covers)[-step.bounds.covers_max :]
+    return kept, tuple({**decision, "lapsed": True} for decision in decisions(lapsed, agent))
 
 
 def _lapsed(step: Step, agent: str, playbook: Playbook) -> tuple[str, ...]:
@@ -138,8 +161,10 @@ def open_leg(step: Step, turn: OpenTurn, paused: TurnFinished | None = None) -> 
     state.open = turn
     taken: calls.Calls = ()
     if state.calls:
-        taken = calls.of_leg(state.calls, turn.agent, turn.covers)
-        state.calls = calls.carried(state.calls, turn.agent)
+        playbook = step.playbooks.version(step.address.tenant, turn.agent, turn.playbook_version)
+        held = rebound(step, turn.agent, playbook)
+        taken = calls.of_leg([call for call in state.calls if call.id not in held], turn.agent, turn.covers)
+        state.calls = calls.carried(state.calls, turn.agent, held)
     step.effects.append(
         Opened(
             turn,
@@ -189,8 +214,12 @@ def close(
     finished: TurnFinished | None = None,
     records_claim_texts: bool = False,
     outstanding: tuple[str, ...] = (),
+    about: calls.Calls = (),
 ) -> None:
-    """Close the open turn; a reply goes into the transcript, as the customer sees it."""
+    """
+    Close the open turn; a reply goes into the transcript, as the customer sees it. *about* are calls that it ends over,
+    and that are not kept in mind any more.
+    """
     turn, step.state.open = step.state.open, None
     if turn is None:
         raise RuntimeError("a turn was closed while none was open; a handler must look first")
@@ -205,6 +234,7 @@ def close(
         finished,
         records_claim_texts=records_claim_texts,
         outstanding=outstanding,
+        about=about,
     )
 
 
@@ -217,6 +247,7 @@ def close_at_once(
     fallback: str = "",
     *,
     outstanding: tuple[str, ...] = (),
+    about: calls.Calls = (),
 ) -> None:
     """A turn for *covers* that ends as it begins, with the playbook's text *fallback* where one is named."""
     found = step.playbooks.current(step.address.tenant, agent)
@@ -224,12 +255,15 @@ def close_at_once(
         step, agent, covers, found[0] if found else "", deadline_ms=step.now_ms, accepted_ms=step.now_ms, arm=""
     )
     reply = fallback_reply(step, turn, fallback) if fallback else None
-    _end(step, turn, outcome, reason, reply, None, outstanding=outstanding)
+    _end(step, turn, outcome, reason, reply, None, outstanding=outstanding, about=about)
 
 
-def hand_off_at_once(step: Step, agent: str, covers: tuple[str, ...], *, outstanding: tuple[str, ...]) -> None:
+def hand_off_at_once(
+    step: Step, agent: str, covers: tuple[str, ...], *, outstanding: tuple[str, ...], about: calls.Calls
+) -> None:
     """
-    A turn that passes *covers* to people as it begins: of the calls *outstanding* nobody can tell what they did. Where
+    A turn that passes *covers* to people as it begins: of *outstanding*, the calls *about*, nobody can tell what they
+    did. Where
     people have the conversation already, the customer is not told so again.
     """
     fallback = "hand_off" if step.state.mode is not Mode.MANUAL else ""
@@ -242,6 +276,7 @@ def hand_off_at_once(step: Step, agent: str, covers: tuple[str, ...], *, outstan
         ClosedBy.TOOL_OUTCOME_UNKNOWN,
         fallback,
         outstanding=outstanding,
+        about=about,
     )
 
 
@@ -310,6 +345,7 @@ def _end(
     *,
     records_claim_texts: bool = False,
     outstanding: tuple[str, ...] = (),
+    about: calls.Calls = (),
 ) -> None:
     state = step.state
     results: calls.Calls = ()
@@ -329,6 +365,7 @@ def _end(
             records_claim_texts=records_claim_texts,
             outstanding=outstanding,
             results=results,
+            decisions=(*turn.lapsed, *decisions((*about, *state.calls), turn.agent)),
         )
     )
     if reply is not None:

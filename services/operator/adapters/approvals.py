@@ -42,6 +42,11 @@ class Approver:
                 for seen in await reader.read():
                     asked = seen.event.data
                     if isinstance(asked, ApprovalRequested) and seen.address.tenant == self.tenant:
-                        given = ApprovalGiven(approval_id=asked.approval_id, granted=self.grants, by="the trial's desk")
+                        given = ApprovalGiven(
+                            approval_id=asked.approval_id,
+                            granted=self.grants,
+                            digest=asked.digest,
+                            by="the trial's desk",
+                        )
                         await desk.publish([(seen.address, event(seen.address, "approval.given", given))])
                         self.decided.append((seen.address, asked))

@@ -81,7 +81,7 @@ async def _decide(kafka: KafkaSettings, approval: str, *, granted: bool, by: str
         told = f"no approval {approval} waits: it was decided, has expired, or was never asked for"
         typer.echo(printable(told), err=True)
         raise typer.Exit(1)
-    body = ApprovalGiven(approval_id=approval, granted=granted, by=by, reason=reason)
+    body = ApprovalGiven(approval_id=approval, granted=granted, digest=found.asked.digest, by=by, reason=reason)
     async with Publisher(kafka) as publisher:
         await publisher.publish([(found.address, event(found.address, "approval.given", body))])
     verb = "allowed" if granted else "refused"

@@ -123,6 +123,8 @@ class World:
 
     def tell(self, event_type, **fields):
         event_id = fields.pop("event_id", None)
+        if event_type == "approval.given" and "digest" not in fields:
+            fields["digest"] = next((a.digest for a in self.asked if a.approval_id == fields["approval_id"]), "")
         topic = next(name for name in RECEIVED_FROM_TENANTS if event_type in TOPICS[name].types)
         body = TOPICS[topic].types[event_type].model_validate(fields)
         return self.event(event_type, body, event_id=event_id, topic=topic)[1]

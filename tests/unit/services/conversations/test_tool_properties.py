@@ -190,7 +190,8 @@ class Calling(RuleBasedStateMachine):
         if state.open:
             newest = self.w.opened[-1]
             shown = {g.call.id for g in newest.grants} | {r.call.id for r in newest.results}
-            assert {call.id for call in state.calls if call.carried and not call.reads} <= shown | settled
+            concerned = [call for call in state.calls if call.concerns(newest.covers) and not call.reads]
+            assert {call.id for call in concerned if call.carried} <= shown | settled
 
     @invariant()
     def what_is_owed_has_a_turn_to_come(self):
