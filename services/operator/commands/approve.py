@@ -75,11 +75,13 @@ async def _waiting(kafka: KafkaSettings) -> Approvals:
 
 
 async def _decide(kafka: KafkaSettings, approval: str, *, granted: bool, by: str, reason: str) -> None:
-    waiting = (await _waiting(kafka)).waiting(datetime.now(UTC))
+    known = await _waiting(kafka)
+    waiting = known.waiting(datetime.now(UTC))
     found = next((request for request in waiting if request.asked.approval_id == approval), None)
     if found is None:
-        told = f"no approval {approval} waits: it was decided, has expired, or was never asked for"
-        typer.echo(printable(told), err=True)
+        decided = known.decision(approval)
+        why = _decided(decided) if decided else "it has expired, or was never asked for"
+        typer.echo(printable(f"no approval {approval} waits: {why}"), err=True)
         raise typer.Exit(1)
     body = ApprovalGiven(approval_id=approval, granted=granted, digest=found.asked.digest, by=by, reason=reason)
     async with Publisher(kafka) as publisher:
@@ -88,9 +90,14 @@ async def _decide(kafka: KafkaSettings, approval: str, *, granted: bool, by: str
     typer.echo(printable(f"{verb}: {found.asked.tool} for {found.address.tenant}:{found.address.conversation}"))
 
 
+def _decided(decision: ApprovalGiven) -> str:
+    reason = f" ({decision.reason})" if decision.reason else ""
+    return f"{decision.by or 'somebody'} {'allowed' if decision.granted else 'refused'} it{reason}"
+
+
 def _table(waiting: list[Request]) -> Table:
     table = Table(header_style="bold")
-    for name in ("approval", "conversation", "tool", "arguments", "expires"):
+    for name in ("approval", "conversation", "tool", "what it does", "arguments", "expires"):
         table.add_column(name, overflow="fold")
     for request in waiting:
         asked = request.asked
@@ -98,6 +105,7 @@ def _table(waiting: list[Request]) -> Table:
             Text(printable(asked.approval_id)),
             Text(printable(f"{request.address.tenant}:{request.address.conversation}")),
             Text(printable(asked.tool)),
+            Text(printable(asked.description)),
             Text(printable(json.dumps(asked.arguments, ensure_ascii=False))),
             f"{asked.expires_at:%Y-%m-%d %H:%M:%S}Z",
         )

@@ -19,6 +19,7 @@ from services.operator.settings import OperatorSettings
 from services.operator.tables import OUTCOME_STYLE
 from shared.errors import Fatal
 from shared.events.claims import Correction
+from shared.events.conversation import Decision
 from shared.events.envelope import Address
 from shared.events.topics import DAY_MS
 from shared.events.turns import MatchVerdict
@@ -145,10 +146,19 @@ def _end(traced: TracedTurn) -> Iterator[str]:
         return
     closed = traced.closed
     style = OUTCOME_STYLE.get(closed.outcome, "red")
+    yield from map(_decision, closed.decisions)
     yield f"  [bold]closed[/]    [{style}]{closed.outcome}[/] {_(closed.reason)}".rstrip()
     if traced.response is not None:
         origin = f" [dim](fallback {_(traced.response.fallback)})[/]" if traced.response.fallback else ""
         yield f"  [bold]replied[/]   [green]{_(traced.response.text)}[/]{origin}"
+
+
+def _decision(one: Decision) -> str:
+    verdict = "[green]allowed[/]" if one.granted else "[red]refused[/]"
+    lapsed = ", [yellow]lapsed: the tool was declared anew[/]" if one.lapsed else ""
+    reason = f": {_(one.reason)}" if one.reason else ""
+    when = f"[dim]{one.decided_at:%Y-%m-%d %H:%M:%S}[/]"
+    return f"  [bold]decided[/]   {_(one.tool)} {verdict} by {_(one.by or 'somebody')}{reason}{lapsed} {when}"
 
 
 def _(text: str) -> str:

@@ -167,9 +167,11 @@ async def test_what_is_given_on_the_command_line_is_performed_by_a_turn(ledger):
         await it.finish(opened, results=(done(wanted),))
         told = await it.next(TurnOpened)
         await it.finish(told, finished(told, "e"))
-        assert (await it.next(TurnClosed)).outcome is Outcome.ANSWERED
+        closed = await it.next(TurnClosed)
+        assert (closed.outcome, [one.by for one in closed.decisions]) == (Outcome.ANSWERED, ["Grace"])
         again = await it.holdfast("give", request.approval_id)
         assert (again.exit_code, request.approval_id in again.output) == (1, True)
+        assert "Grace allowed it" in again.output
         assert request.approval_id not in (await it.holdfast("list")).output
 
 

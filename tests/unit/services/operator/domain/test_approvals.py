@@ -36,6 +36,25 @@ def test_what_is_decided_or_expired_does_not_wait_whichever_was_read_first():
     assert names(approvals) == []
 
 
+def test_what_allows_another_call_than_was_asked_for_decides_nothing():
+    approvals = Approvals()
+    approvals.take(ONE, asked("a").model_copy(update={"digest": "d"}), NOW)
+    approvals.take(ONE, ApprovalGiven(approval_id="a", granted=True, digest="other"), NOW)
+    assert (names(approvals), approvals.decision("a")) == (["a"], None)
+    given = ApprovalGiven(approval_id="a", granted=True, digest="d", by="Ada")
+    approvals.take(ONE, given, NOW)
+    assert (names(approvals), approvals.decision("a")) == ([], given)
+
+
+def test_a_refusal_counts_without_a_digest_and_so_does_what_was_asked_without_one():
+    approvals = Approvals()
+    approvals.take(ONE, asked("a").model_copy(update={"digest": "d"}), NOW)
+    approvals.take(ONE, ApprovalGiven(approval_id="a", granted=False), NOW)
+    approvals.take(ONE, asked("b"), NOW)
+    approvals.take(ONE, ApprovalGiven(approval_id="b", granted=True), NOW)
+    assert (names(approvals), approvals.decision("nobody-asked")) == ([], None)
+
+
 def test_another_conversations_decision_is_none():
     approvals = Approvals()
     approvals.take(ONE, asked("a"), NOW)
