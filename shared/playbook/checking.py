@@ -21,6 +21,8 @@ from shared.text.visible import cleaned, hidden
 
 FINDINGS_MAX = 1_000
 CIRCLE_SHOWN_MAX = 12
+PAIRS_MAX = 500_000
+"""Of guidelines that relationships join, tags written out: a matcher holds each, in a hundred bytes."""
 TEXT_CHARS_ADVISED = 1_000
 """Beyond this a guideline reads as several, and each call that asks about it pays for its length."""
 
@@ -160,6 +162,23 @@ def _contradictory_relationships(playbook: Playbook) -> Iterator[Finding]:
                 yield Finding(Severity.NOTE, f"{kind}_circle", ("relationships", index), reason, remedy)
 
 
+def _too_many_pairs(playbook: Playbook) -> Iterator[Finding]:
+    """Relationships whose tags, written out, make more pairs than a matcher holds."""
+    members = Counter(tag for guideline in playbook.guidelines for tag in guideline.tags)
+    pairs = 0
+    for index, relationship in enumerate(playbook.relationships):
+        sources, *targets = [
+            members[name] if kind in {ReferenceKind.TAG, ReferenceKind.ANY} else 1
+            for kind, name in map(reference, (relationship.source, *relationship.targets))
+        ]
+        pairs += sources * sum(targets)
+        if pairs > PAIRS_MAX:
+            reason = f"from here on relationships join more than {PAIRS_MAX:,} pairs, each tag counted by its members"
+            remedy = "relate fewer guidelines, or split the agent's work between several agents"
+            yield _error("too_many_pairs", ("relationships", index), reason, remedy)
+            return
+
+
 def _edges_by_kind(playbook: Playbook) -> dict[RelationshipKind, list[tuple[int, str, str]]]:
     found: dict[RelationshipKind, list[tuple[int, str, str]]] = defaultdict(list)
     for index, relationship in enumerate(playbook.relationships):
@@ -229,6 +248,7 @@ RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _references_to_nothing,
     _contradictory_relationships,
     _disambiguations,
+    _too_many_pairs,
     journey_findings,
     tool_findings,
     address_findings,

@@ -38,7 +38,7 @@ from shared.broker.clients import KafkaSettings, consumer, producer
 from shared.broker.local import free_port_base
 from shared.events.conversation import ConversationErased
 from shared.events.envelope import Address
-from shared.events.topics import CONVERSATIONS_STATE, TURNS_DRAFTED, TURNS_OPENED
+from shared.events.topics import CONVERSATIONS_STATE, PLAYBOOKS, TURNS_DRAFTED, TURNS_OPENED
 from shared.playbook.knowledge import Retriever
 from shared.playbook.model import Guideline
 from shared.stage.assignor import TaskAssignor
@@ -154,6 +154,20 @@ def poison(scene: Scene) -> AbstractAsyncContextManager[None]:
             post = message(Address(TENANT, f"poison-{next(scene.numbers)}"), "hello", "poison")
             await scene.publisher.publish_raw([(post.key, post.headers, b"{")])
             await asyncio.sleep(1.0)
+
+    return beside(publish())
+
+
+def bad_playbooks(scene: Scene) -> AbstractAsyncContextManager[None]:
+    """Somebody publishes playbooks that are none, past the checks."""
+
+    async def publish() -> None:
+        topic = f"{scene.stack.kafka.namespace}{PLAYBOOKS}"
+        async with producer(scene.stack.kafka) as writer:
+            while True:
+                key = f"{TENANT}:bank:{next(scene.numbers):016x}"
+                await writer.send_and_wait(topic, b"no playbook", key=key.encode())
+                await asyncio.sleep(1.0)
 
     return beside(publish())
 
@@ -313,6 +327,7 @@ Fault = Callable[[Scene], AbstractAsyncContextManager[None]]
 STEPS: tuple[dict[Fault, set[str]], ...] = (
     {
         poison: {"HoldfastDeadLetters", "HoldfastManyDeadLetters"},
+        bad_playbooks: {"HoldfastPlaybookRefused"},
         strangers: {"HoldfastRebalances"},
         twins: {"HoldfastTasksLost"},
         damaged: {"HoldfastQuarantine"},
