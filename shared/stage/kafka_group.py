@@ -234,7 +234,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         if missing := [topic for topic, count in counts.items() if not count]:
             raise Retryable(
                 f"{', '.join(missing)} do not exist at {self._settings.bootstrap_servers}; create them with "
-                "`holdfast topics create`, or set HOLDFAST_KAFKA_NAMESPACE to where they are"
+                "`holdfast topics apply`, or set HOLDFAST_KAFKA_NAMESPACE to where they are"
             )
         if len(set(counts.values())) > 1:
             raise Fatal(

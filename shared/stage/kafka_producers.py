@@ -227,7 +227,7 @@ async def _check_partition(client: AIOKafkaProducer, topic: str, partition: int)
     if partition not in partitions:
         raise Fatal(
             f"{topic} has {len(partitions)} partitions, and partition {partition} is to be written; every topic needs "
-            "as many as the inputs: recreate it with `holdfast topics create`"
+            "as many as the inputs: recreate it with `holdfast topics apply`"
         )
 
 

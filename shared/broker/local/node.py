@@ -31,7 +31,7 @@ class Node:
         self.number = number
         self.folder = folder
         self._heap_mib = heap_mib
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: int | None = None
 
     @property
     def state(self) -> State:
@@ -49,8 +49,7 @@ class Node:
 
     def process(self) -> psutil.Process | None:
         """The running process that the pid file speaks of."""
-        if self._child is not None:
-            self._child.poll()
+        self._reap()
         try:
             known = json.loads((self.folder / "pid").read_text(encoding="utf-8"))
             process = psutil.Process(known["pid"])
@@ -81,12 +80,21 @@ class Node:
         """Start the process; it lives on when this one ends."""
         log4j = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
         command = [*_java(jars, self._heap_mib, log4j), "kafka.Kafka", str(self.folder / "server.properties")]
-        with (self.folder / "out.log").open("wb") as out:
-            self._child = subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        started = psutil.Process(self._child.pid).create_time()
-        (self.folder / "pid").write_text(json.dumps({"pid": self._child.pid, "started": started}), encoding="utf-8")
+        # Not subprocess.Popen, which takes a child that outlives it for an oversight, and warns.
+        self._child = os.posix_spawn(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, self.folder / "out.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGPIPE],
+        )
+        started = psutil.Process(self._child).create_time()
+        (self.folder / "pid").write_text(json.dumps({"pid": self._child, "started": started}), encoding="utf-8")
 
     def send(self, signum: signal.Signals) -> bool:
         """Signal the process; False if it does not run."""
@@ -103,10 +111,19 @@ class Node:
             if time.monotonic() > until:
                 return False
             time.sleep(0.05)
-        if self._child is not None:
-            self._child.poll()  # a process that ended between two looks is a zombie until its parent has looked
+        self._reap()
         (self.folder / "pid").unlink(missing_ok=True)
         return True
+
+    def _reap(self) -> None:
+        """Take note of the child's end, if it has ended: until its parent has looked it is a zombie."""
+        if self._child is not None:
+            try:
+                ended, _ = os.waitpid(self._child, os.WNOHANG)
+            except ChildProcessError:  # somebody else has looked
+                ended = self._child
+            if ended:
+                self._child = None
 
     def log_tail(self) -> str:
         """The end of what the node wrote."""

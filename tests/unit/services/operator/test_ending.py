@@ -108,7 +108,7 @@ READING = [
     ["feed"],
     ["replay"],
     ["report", "--help"],
-    ["evaluate", "run"],
+    ["evaluate"],
 ]
 
 

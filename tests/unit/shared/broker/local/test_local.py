@@ -220,3 +220,46 @@ def test_a_cluster_s_id_never_looks_like_an_option(monkeypatch):
     monkeypatch.setattr(cluster, "uuid", SimpleNamespace(uuid4=lambda: SimpleNamespace(bytes=next(drawn))))
 
     assert cluster._cluster_id() == "eHh4eHh4eHh4eHh4eHh4eA"
+
+
+# -- a process that outlives its starter
+
+
+STARTER = """
+import gc, sys
+from pathlib import Path
+from shared.broker.local.node import Node
+node = Node(1, Path(sys.argv[1]), heap_mib=64)
+node.launch(Path("jars"))
+print(node.pid)
+del node
+gc.collect()
+"""
+
+
+def test_a_node_that_is_left_running_is_no_oversight(tools, tmp_path):
+    executable(tools / "java", "exec /bin/sleep 60")
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", STARTER, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[5],
+    )
+    node = Node(1, tmp_path, heap_mib=64)
+    try:
+        assert done.stderr == ""
+        assert node.state == "running"
+        assert node.pid == int(done.stdout)
+        assert os.getsid(node.pid) == node.pid
+    finally:
+        node.send(signal.SIGKILL)
+    assert node.wait_gone(10.0)
+
+
+def test_a_node_that_ends_is_looked_after(tools, tmp_path):
+    executable(tools / "java", "echo cannot start; exit 1")
+    node = Node(1, tmp_path, heap_mib=64)
+    node.launch(tmp_path / "jars")
+    assert node.wait_gone(10.0)
+    assert "cannot start" in node.log_tail()
