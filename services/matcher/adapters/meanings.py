@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -19,6 +20,7 @@ from services.matcher.metrics import MatcherMetrics
 from shared.events.turns import Turn, TurnOpened
 from shared.llm.embeddings import Embeddings, Vectors
 from shared.llm.errors import InvalidAnswer, ModelRefused, ModelUnavailable
+from shared.stage.unexpected import ends_the_stage
 
 QUERY_MESSAGES = 4
 """The last messages make a turn's text: one that says `the second one` means nothing by itself."""
@@ -103,7 +105,18 @@ class VectorMeanings:
         agent, now = (turn.tenant, turn.agent), asyncio.get_running_loop().time()
         if agent not in self._under_way and now >= self._not_before.get(agent, now):
             task = self._under_way[agent] = asyncio.create_task(self._build(agent, turn.playbook_version, retriever))
-            task.add_done_callback(lambda _: self._under_way.pop(agent, None))
+            task.add_done_callback(partial(self._end, agent))
+
+    def _end(self, agent: Agent, task: asyncio.Task[None]) -> None:
+        del self._under_way[agent]
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if ends_the_stage(error):
+            raise error
+        # Nobody waits for it; without a pause every turn would begin it anew.
+        self._not_before[agent] = asyncio.get_running_loop().time() + self._embeddings.settings.index_retry_seconds
+        log.error("a playbook could not be indexed by meaning", agent=agent[1], exc_info=error)
 
     async def _build(self, agent: Agent, version: str, retriever: Retriever) -> None:
         """Embed the texts of *retriever*, but for those that the agent's former version had as well."""

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.matcher.adapters import meanings
 from services.matcher.adapters.meanings import VectorMeanings
 from services.matcher.domain.compiled import compiled
 from services.matcher.metrics import MatcherMetrics
@@ -88,6 +89,20 @@ async def test_while_the_endpoint_is_away_turns_go_on_and_it_is_not_asked_each_t
     assert await world.similarity(book, opened("x")) is None
     assert world.meanings._under_way == {}
     assert world.asked == []
+
+
+async def test_an_index_that_fails_oddly_is_not_begun_again_by_each_turn(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RecursionError
+
+    world, book = World(), playbook("The customer lost a card")
+    monkeypatch.setattr(meanings, "_plan", broken)
+    await world.similarity(book, opened("x"))
+    await asyncio.gather(*world.meanings._under_way.values(), return_exceptions=True)
+    assert await world.similarity(book, opened("x")) is None
+    assert world.meanings._under_way == {}
 
 
 async def test_a_query_that_fails_leaves_the_turn_with_words(opened: Any) -> None:
