@@ -12,7 +12,7 @@ from typing import Final
 
 from shared.text.visible import bare
 
-TEXTS_KEPT_MAX: Final = 2_048
+TEXTS_KEPT_MAX: Final = 1_024
 CHARS_KEPT_MAX: Final = 16_384
 _DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _SINGLE_QUOTES: Final = "\u2018\u2019\u201a\u201b\u2032\u02bc\u2039\u203a"
@@ -29,7 +29,6 @@ _POINTS: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=TEXTS_KEPT_MAX)
 def squeezed(text: str) -> str:
     """*text* in plain characters, each run of white space as one space."""
     if not (text.isascii() and text.isprintable()):

@@ -51,12 +51,12 @@ _Put = Callable[[str], str]
 
 def cleaned(text: str) -> str:
     """*text* without what it hides, and with each kind of line break as a newline."""
-    return _replaced(text.replace("\r\n", "\n"), lambda char: "\n" if char in _LINE_BREAKS else "")
+    return _replaced(text.replace("\r\n", "\n"), _blank)
 
 
 def bare(text: str) -> str:
     """*text* cleaned, and without what its writing needs and nobody sees: for comparing."""
-    return _SOMETIMES.sub("", cleaned(text))
+    return _SOMETIMES.sub("", _NEVER.sub(lambda match: _blank(match[0]), text.replace("\r\n", "\n")))
 
 
 def shown(text: str) -> str:
@@ -74,6 +74,10 @@ def hidden(text: str) -> tuple[str, ...]:
 
     _replaced(text, put)
     return tuple(codes)
+
+
+def _blank(char: str) -> str:
+    return "\n" if char in _LINE_BREAKS else ""
 
 
 def _code(char: str) -> str:

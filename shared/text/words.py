@@ -13,7 +13,7 @@ from shared.text.plain import folded
 from shared.text.writing import UNSPACED, Writing, writing
 
 TEXTS_KEPT_MAX: Final = 8_192
-BOUNDARIES_KEPT_MAX: Final = 256
+BOUNDARIES_KEPT_MAX: Final = 16
 _WORD_TABLE: Final = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
 REPLACED_MAX: Final = 16
 """Different characters up to which replacing one after the other is faster than a table."""
