@@ -8,6 +8,7 @@ from typing import Any
 
 from services.conversations.domain.state import ConversationState
 from services.conversations.stage import ConversationLedger
+from shared.errors import Invalid
 from shared.stage.base import Record, Transition
 
 
@@ -46,11 +47,20 @@ class JournalledLedger:
         self._partition_of = partition_of
         self.decode = ledger.decode
         self.encode = ledger.encode
+        self.anew = ledger.anew
+        self.forgets = ledger.forgets
 
     def apply(self, state: ConversationState | None, record: Record, now_ms: int) -> Transition[ConversationState]:
         """What follows from *record*; see `ConversationLedger.apply`."""
-        self._journals[record.partition].append(Applied(record.topic, record.offset, now_ms, self._as_of()))
-        return self._ledger.apply(state, record, now_ms)
+        journal = self._journals[record.partition]
+        journal.append(Applied(record.topic, record.offset, now_ms, self._as_of()))
+        try:
+            return self._ledger.apply(state, record, now_ms)
+        except Invalid:
+            raise
+        except Exception:
+            journal.pop()  # it took no effect: the runtime tries it once more, and holds it then
+            raise
 
     def wake(self, key: bytes, state: ConversationState, now_ms: int) -> Transition[ConversationState]:
         """What follows from the due time; see `ConversationLedger.wake`."""

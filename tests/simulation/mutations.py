@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from services.conversations import stage as conversations
 from services.conversations.domain import calls, events, finish, legs, messages, turns
 from services.reasoner.calling import Calling, Paused
 from services.reasoner.domain.tools import inference
@@ -272,6 +273,34 @@ def executed_before_its_grant() -> Patch:
     return Calling, "of", mutated
 
 
+def state_unreadable() -> Patch:
+    """What is written of a state with variables cannot be read back."""
+    encode = conversations.encode
+
+    def mutated(state: Any) -> bytes:
+        return encode(state).replace(b'"v":1', b'"v":"1"', 1) if state.variables else encode(state)
+
+    return conversations, "encode", mutated
+
+
+def result_raises() -> Patch:
+    """The ledger fails at what the stages made of a turn, each time."""
+
+    def mutated(step: Any, event: Any) -> None:
+        raise KeyError("a bug")
+
+    return events, "turn_finished", mutated
+
+
+def timer_raises() -> Patch:
+    """The ledger fails at whatever falls due."""
+
+    def mutated(step: Any) -> bool:
+        raise RecursionError
+
+    return conversations, "apply_time", mutated
+
+
 MUTATIONS = (
     Mutation("commit before output", commit_before_output, frozenset({"I11", "I8", "I6"})),
     Mutation("dead letter acknowledged early", dead_letter_acknowledged_early, frozenset({"I11", "I6"})),
@@ -291,5 +320,8 @@ MUTATIONS = (
     Mutation("approval performed twice", approval_performed_twice, frozenset({"I13", "I14"})),
     Mutation("approval not waited for", approval_not_waited_for, frozenset({"I14"})),
     Mutation("call id drawn", call_id_drawn, frozenset({"I13", "I16"})),
+    Mutation("state unreadable", state_unreadable, frozenset({"I17"})),
+    Mutation("result raises", result_raises, frozenset({"I17"})),
+    Mutation("timer raises", timer_raises, frozenset({"I17"})),
     Mutation("executed before its grant", executed_before_its_grant, frozenset({"I14"})),
 )

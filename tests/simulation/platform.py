@@ -30,7 +30,7 @@ from tests.simulation.playbooks import AGENT, MESSAGE_BYTES_MAX, canary
 from tests.simulation.processes import EPOCH_SECONDS, home
 
 _EARLIER_SECONDS = 60.0
-_FLAWS = ("null", "bytes", "json", "attributes", "no key", "key", "partition")
+_FLAWS = ("deep", "null", "bytes", "json", "attributes", "no key", "key", "partition")
 _POISONED = (
     topics.CONVERSATION_EVENTS,
     topics.CONVERSATION_DECISIONS,
@@ -140,6 +140,8 @@ class Platform:
         topic = _POISONED[draw % len(_POISONED)]
         value, headers = b"{}", self._sound_headers(event, address, topic)
         match _FLAWS[draw % len(_FLAWS)]:
+            case "deep":
+                return self._too_deep(event, address, partition)
             case "null":
                 return Output(topic, address.key, None, headers), partition
             case "bytes":
@@ -158,6 +160,17 @@ class Platform:
                 headers, value = encode(self._envelope(event, stray))
                 return Output(topics.CONVERSATION_EVENTS, stray.key, value, headers), away
         return Output(topic, address.key, value, headers), partition
+
+    def _too_deep(self, event: Event, address: Address, partition: int) -> tuple[Output, int]:
+        """A result for the turn opened last that is right but for what a tool has said: nobody could read it back."""
+        opened = [r.value or b"" for r in self._broker.records(topics.TURNS_OPENED, partition) if r.key == address.key]
+        sound = [value for value in opened if value.startswith(b'{"turn"')]
+        turn = TurnOpened.model_validate_json(sound[-1]).turn.model_dump_json() if sound else "{}"
+        said = "[" * 190 + "]" * 190
+        result = f'{{"call":{{"id":"c","tool":"t"}},"status":"done","data":{said},"at":"2026-01-01T00:00:00Z"}}'
+        value = f'{{"turn":{turn},"stage":"reasoner","result":"paused","results":[{result}]}}'
+        headers = self._sound_headers(event, address, topics.TURNS_FINISHED)
+        return Output(topics.TURNS_FINISHED, address.key, value.encode(), headers), partition
 
     def _sound_headers(self, event: Event, address: Address, topic: str) -> Headers:
         return headers_of(

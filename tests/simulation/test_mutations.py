@@ -19,6 +19,17 @@ def test_a_planted_bug_is_found_among_the_seeds_that_sound_code_passes(
     assert {violation.invariant for violation in violations} & mutation.invariants, list(map(str, violations))
 
 
+SET_APART = [mutation for mutation in MUTATIONS if mutation.invariants == {"I17"}]
+
+
+@pytest.mark.parametrize("mutation", SET_APART, ids=lambda mutation: mutation.name)
+def test_a_conversation_at_which_the_ledger_fails_ends_no_process(mutation: Mutation, monkeypatch):
+    """It is set apart, which is what the simulation sees of it."""
+    monkeypatch.setattr(*mutation.patch())
+    seen = [violation for seed in range(20) for violation in simulate(seed).violations]
+    assert {violation.invariant for violation in seen} == {"I17"}, list(map(str, seen))
+
+
 def test_the_planted_bugs_are_as_many_as_promised():
     assert len(MUTATIONS) >= 8
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)

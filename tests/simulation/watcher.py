@@ -20,6 +20,7 @@ from shared.llm.base import Request
 from shared.stage.base import Output, Record
 from shared.stage.ports import Committed, Position
 from shared.stage.progress import decode as decode_progress
+from shared.stage.quarantine import mark_of
 from shared.stage.turn_stage import turn_of
 from tests.simulation.effects import Effects
 from tests.simulation.loop import WORLD
@@ -103,6 +104,8 @@ class Watcher:
         self.effects.appended(record, process)
         if record.topic == topics.DEAD_LETTERS:
             self._dead.add(origin(record))
+        if (mark := mark_of(record.key or b"", record.headers)) is not None:
+            self.blame("I17", f"{record.key!r} is in quarantine: the ledger failed at {mark.where} with {mark.error}")
         if record.topic not in _INPUTS and record.topic not in _WRITTEN_BY_STAGES:
             return
         turn = _turn(record)

@@ -44,6 +44,8 @@ async def states_of(settings: KafkaSettings, letters: Sequence[Letter]) -> list[
     """
     wanted = {(letter.record.key, letter.partition) for letter in letters}
     states: dict[tuple[bytes | None, int], Record] = {}
+    if not wanted:
+        return []
     async for record in scan(settings, CONVERSATIONS_STATE, partitions={number for _, number in wanted}):
         if (record.key, record.partition) in wanted:
             states[record.key, record.partition] = record
