@@ -50,7 +50,7 @@ def size_of(outputs: tuple[Output, ...]) -> int:
             measured = output.headers
             headers_bytes = 0
             for name, value in measured:
-                headers_bytes += len(name) + len(value)
+                headers_bytes += len(name if name.isascii() else name.encode()) + len(value or b"")
         size_bytes += headers_bytes + len(output.key or b"") + len(output.value or b"")
     return size_bytes
 
