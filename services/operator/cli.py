@@ -38,6 +38,9 @@ app = typer.Typer(
 
     Begin with `holdfast demo`. Settings are read from `HOLDFAST_*` (docs/settings.md lists them);
     `HOLDFAST_KAFKA_BOOTSTRAP_SERVERS` names the broker and `HOLDFAST_LLM_URL` the model.
+
+    Exits with 0 when done, 1 where the answer is no, 2 for a wrong command line, wrong settings or something outside
+    that is missing, 3 for a fault of its own (the message names the file that has the traceback), 130 at Ctrl-C.
     """,
 )
 

@@ -17,7 +17,7 @@ from shared.playbook.model import Playbook, RelationshipKind
 from shared.playbook.nearest import Nearest
 from shared.playbook.references import ReferenceKind, reference
 from shared.text.plain import folded
-from shared.text.visible import cleaned, hidden
+from shared.text.visible import cleaned
 
 FINDINGS_MAX = 1_000
 CIRCLE_SHOWN_MAX = 12
@@ -25,9 +25,6 @@ PAIRS_MAX = 500_000
 """Of guidelines that relationships join, tags written out: a matcher holds each, in a hundred bytes."""
 TEXT_CHARS_ADVISED = 1_000
 """Beyond this a guideline reads as several, and each call that asks about it pays for its length."""
-
-HIDDEN_NAMED_MAX = 5
-"""Different characters that one finding names."""
 
 
 def check(playbook: Playbook) -> tuple[Finding, ...]:
@@ -66,15 +63,6 @@ def _blank_texts(playbook: Playbook) -> Iterator[Finding]:
     for path, text in _texts(playbook):
         if text and not cleaned(text).strip():
             yield _error("blank_text", path, "the text holds nothing that can be seen", "write a text or drop the key")
-
-
-def _hidden_characters(playbook: Playbook) -> Iterator[Finding]:
-    sent = {path for path, _ in _fixed_texts(playbook)}
-    for path, text in _texts(playbook):
-        if codes := hidden(text):
-            effect = "is left out when the text is sent" if path in sent else "nobody sees who reads the text"
-            reason = f"the text holds {', '.join(codes[:HIDDEN_NAMED_MAX])}, which {effect}"
-            yield _warning("hidden_characters", path, reason, "delete it, or type the text anew")
 
 
 def _long_texts(playbook: Playbook) -> Iterator[Finding]:
@@ -242,7 +230,6 @@ def _warning(rule: str, path: Path, reason: str, remedy: str) -> Finding:
 RULES: tuple[Callable[[Playbook], Iterator[Finding]], ...] = (
     _duplicate_ids,
     _blank_texts,
-    _hidden_characters,
     _long_texts,
     _contradictory_phrases,
     _references_to_nothing,

@@ -11,7 +11,7 @@ from shared.playbook.model import Playbook
 from shared.text.visible import hidden
 
 WEIGHT_MAX = 1_000_000.0
-CODES_SHOWN_MAX = 5
+CODES_NAMED_MAX = 5
 
 
 def value_findings(playbook: Playbook) -> Iterator[Finding]:
@@ -21,15 +21,19 @@ def value_findings(playbook: Playbook) -> Iterator[Finding]:
             reason = f"`{value}` is no finite number"
             yield Finding(Severity.ERROR, "bad_number", path, reason, "write one that is")
         elif isinstance(value, str) and (codes := hidden(value)):
-            told = ", ".join(codes[:CODES_SHOWN_MAX]) + (", …" if len(codes) > CODES_SHOWN_MAX else "")
-            reason = f"the text holds characters that nobody sees ({told}); they are taken out of replies"
-            yield Finding(Severity.WARNING, "unseen_character", path, reason, "remove them")
+            effect = "is left out when the text is sent" if _is_sent(path) else "nobody sees who reads the text"
+            reason = f"the text holds {', '.join(codes[:CODES_NAMED_MAX])}, which {effect}"
+            yield Finding(Severity.WARNING, "hidden_characters", path, reason, "delete it, or type the text anew")
     arms = playbook.experiment.arms if playbook.experiment else {}
     for name, arm in arms.items():
         if isfinite(arm.weight) and arm.weight > WEIGHT_MAX:
             path = ("experiment", "arms", name, "weight")
             reason = f"the weight is beyond {WEIGHT_MAX:,.0f}"
             yield Finding(Severity.ERROR, "bad_number", path, reason, "write smaller weights of the same proportion")
+
+
+def _is_sent(path: Path) -> bool:
+    return path[0] in {"canned_replies", "fallbacks", "acknowledgement"}
 
 
 def _values(whole: Any) -> Iterator[tuple[Path, Any]]:

@@ -10,9 +10,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from shared.errors import Invalid
 from shared.playbook.checking import check
 from shared.playbook.finding import Finding, Path, PlaybookError, Severity, errors
 from shared.playbook.model import Playbook
+from shared.playbook.sealed import REMEDY, sealed
 from shared.playbook.source import TEXT_BYTES_MAX, Source, read_source
 from shared.text.visible import shown
 
@@ -114,7 +116,19 @@ def read_text(text: bytes, file: str) -> Loaded:
         playbook = Playbook.model_validate(source.data if source.data is not None else {})
     except ValidationError as error:
         raise PlaybookError(located(source, _complaints(error))[:FINDINGS_MAX]) from None
-    return Loaded(playbook, located(source, check(playbook)), source)
+    found = check(playbook)
+    if not errors(found):
+        found += _unpublishable(playbook)
+    return Loaded(playbook, located(source, found), source)
+
+
+def _unpublishable(playbook: Playbook) -> tuple[Finding, ...]:
+    """Why *playbook* would be refused when it is published, although it is in order."""
+    try:
+        sealed(playbook)
+    except Invalid as refused:
+        return (Finding(Severity.ERROR, refused.reason, (), str(refused), REMEDY),)
+    return ()
 
 
 def _complaints(error: ValidationError) -> list[Finding]:

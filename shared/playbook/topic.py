@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from prometheus_client import CollectorRegistry
 
-from shared.broker.clients import RECORD_BYTES_MAX, KafkaSettings, consumer
+from shared.broker.clients import KafkaSettings, consumer
 from shared.broker.closing import uninterrupted
 from shared.errors import Invalid
 from shared.events.topics import PLAYBOOKS
@@ -22,13 +22,12 @@ from shared.playbook.checking import check
 from shared.playbook.finding import PlaybookError, errors
 from shared.playbook.metrics import FollowerMetrics
 from shared.playbook.model import Playbook
-from shared.playbook.records import PlaybookKey, check_address, pack, succession
+from shared.playbook.records import PlaybookKey, check_address, succession
+from shared.playbook.sealed import sealed
 from shared.playbook.shelf import Shelf, change_of
-from shared.playbook.version import canonical, hash_of
 
 KEEP_VERSIONS = 10
 """Versions of an agent that turns may still name; ten publications within one turn's deadline are not expected."""
-_RECORD_ROOM_BYTES = 1_024
 POLL_SECONDS = 1.0
 POLL_RECORDS_MAX = 500
 ERROR_CHARS_MAX = 500
@@ -79,13 +78,8 @@ async def publish(
     check_address(tenant, playbook.agent)
     if wrong := errors(check(playbook)):
         raise PlaybookError(wrong)
-    content = canonical(playbook)
-    version, packed = hash_of(content), pack(content)
-    if len(packed) > RECORD_BYTES_MAX - _RECORD_ROOM_BYTES:
-        size = (
-            f"the playbook takes {len(packed):,} bytes packed; a record holds {RECORD_BYTES_MAX - _RECORD_ROOM_BYTES:,}"
-        )
-        raise Invalid("too_large", f"{size}; divide the agent's work between several agents")
+    whole = sealed(playbook)
+    version, packed = whole.version, whole.packed
     head, retired = succession(version, kept, keep)
     name = PlaybookKey(tenant, playbook.agent)
     records = [

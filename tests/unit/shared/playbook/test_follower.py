@@ -17,6 +17,7 @@ from shared.events.topics import PLAYBOOKS
 from shared.playbook import topic as playbook_topic
 from shared.playbook.following import WithPlaybooks
 from shared.playbook.model import Guideline, Playbook, Profile
+from shared.playbook.shelf import Change
 from shared.playbook.topic import PlaybookFollower, publish, withdraw
 from shared.playbook.version import version_of
 
@@ -216,3 +217,25 @@ async def test_a_stages_fatal_error_comes_through(embedded_settings: KafkaSettin
     with pytest.raises(Fatal, match="no partition"):
         async with asyncio.timeout(20):
             await WithPlaybooks(follower, Stage(Fatal("no partition"))).run(asyncio.Event())
+
+
+async def test_an_error_that_nobody_foresaw_costs_its_record_alone(
+    broker_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_topic(broker_settings)
+    change_of = playbook_topic.change_of
+
+    def failing(key: bytes | None, value: bytes | None) -> Change:
+        if value == b"odd":
+            raise RecursionError("odd")
+        return change_of(key, value)
+
+    monkeypatch.setattr(playbook_topic, "change_of", failing)
+    async with producing(broker_settings) as client, following(broker_settings) as (follower, registry):
+        for agent in ("one", "two"):
+            await publish(client, broker_settings, "acme", playbook("Do it", agent))
+            await client.send_and_wait(broker_settings.namespace + PLAYBOOKS, b"odd", key=b"acme:one")
+        await until(lambda: len(follower.agents()) == 2)
+        await until(
+            lambda: registry.get_sample_value("holdfast_playbook_records_total", {"result": "refused_unexpected"}) == 2
+        )

@@ -1,5 +1,7 @@
 """A file that was made to hurt: it is told what is wrong, by line, in bounded time and memory."""
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,7 +126,7 @@ def test_a_file_in_utf_16_is_told_what_it_is() -> None:
 
 def test_a_character_that_nobody_sees_is_a_warning() -> None:
     (finding,) = parse(HEAD + b'facts: [{id: a, text: "a\\0b\\u202e"}]\n', "desk.yaml").findings
-    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "unseen_character", 3)
+    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "hidden_characters", 3)
     assert "U+0000, U+202E" in finding.reason
 
 
@@ -138,6 +140,19 @@ def test_names_that_nothing_bears_cost_no_more_than_their_number() -> None:
     known = b"".join(b"- {id: g%d, condition: c}\n" % n for n in range(2_000))
     unknown = b"".join(b"- {kind: priority, source: g0, targets: [x%d]}\n" % n for n in range(3_000))
     assert len(told(HEAD + b"guidelines:\n" + known + b"relationships:\n" + unknown)) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        # Texts of digits by chance pack to a half; commas are counted as parts.
+        (lambda n: "".join(hashlib.sha512(b"%d %d" % (n, k)).hexdigest() for k in range(24)), "too_large"),
+        (lambda _: "," * 4_000, "bad_playbook"),
+    ],
+)
+def test_a_playbook_that_no_record_holds_or_no_reader_takes_is_told(text: Callable[[int], str], rule: str) -> None:
+    facts = "".join(f"- {{id: f{n}, text: '{text(n)}'}}\n" for n in range(1_000))
+    assert told(HEAD + b"facts:\n" + facts.encode()) == [(1, rule)]
 
 
 def test_no_more_of_a_file_is_read_than_is_taken(tmp_path: Path) -> None:
