@@ -76,7 +76,7 @@ def arguments(tool: Tool, said: Mapping[str, Any], known: Said) -> Arguments:
 @dataclass(frozen=True, slots=True)
 class _Wrong:
     problem: str
-    value: object = ""
+    value: Scalar = ""
 
 
 def _argument(parameter: Parameter, said: Mapping[str, Any], known: Said) -> Scalar | _Wrong | None:
@@ -96,7 +96,7 @@ def _argument(parameter: Parameter, said: Mapping[str, Any], known: Said) -> Sca
 
 def _absent(parameter: Parameter) -> Scalar | _Wrong | None:
     if parameter.default is not None:
-        return parameter.default
+        return parameter.default if _is_held(parameter.default) else _Wrong(INVALID, parameter.default)
     return _Wrong(MISSING) if parameter.required else None
 
 
@@ -138,15 +138,20 @@ def _instant(kind: ParameterType, value: str) -> str:
 
 
 def _number(parameter: Parameter, value: float) -> int | float | None:
-    """*value*, if it is finite and, as an integer, of no more than 64 bits: endpoints hold no others."""
     if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) <= INTEGER_MAX:
         value = int(value)
-    fits_64_bits = -INTEGERS_END <= value < INTEGERS_END if isinstance(value, int) else math.isfinite(value)
-    return _chosen(parameter, value) if fits_64_bits else None
+    return _chosen(parameter, value) if _is_held(value) else None
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, int) and not -INTEGERS_END <= value < INTEGERS_END:
+def _is_held(value: Scalar) -> bool:
+    """Whether endpoints hold *value*: a number is finite and, as an integer, of no more than 64 bits."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or -INTEGERS_END <= value < INTEGERS_END
+
+
+def _shown(value: Scalar) -> str:
+    if isinstance(value, int) and not _is_held(value):
         return "a number of too many digits"
     return str(bounded(str(value)))[:SHOWN_CHARS_MAX]
 

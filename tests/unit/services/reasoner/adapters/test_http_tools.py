@@ -34,7 +34,7 @@ async def call(server, declared, *, arguments=None, directory="", seconds=5.0, *
     async with Outgoing(section) as outgoing:
         tools = HttpTools(outgoing, Secrets(directory), section)
         deadline = asyncio.get_running_loop().time() + seconds
-        asked = ToolCall(id="call-1", tool="tool", arguments=arguments or {})
+        asked = ToolCall.model_construct(id="call-1", tool="tool", arguments=arguments or {})
         return await tools.call(declared, asked, tenant="acme", deadline=deadline)
 
 

@@ -74,6 +74,11 @@ def test_a_number_that_no_endpoint_holds_is_invalid_wherever_it_comes_from(sourc
     assert 0 < len(problems[0][1]) <= 200
 
 
+def test_a_default_that_no_endpoint_holds_is_never_sent():
+    declared = tool(type="number", default=float("inf"))
+    assert told(arguments(declared, said("", "missing"), Said(customer=()))) == (None, [("invalid", "inf")])
+
+
 def test_half_a_surrogate_pair_is_in_no_value_and_in_no_problem():
     known = Said(customer=("I am Ana\ud83d",))
     assert told(arguments(tool(), said("Ana\ud83d"), known)) == ("Ana", [])
