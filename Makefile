@@ -6,10 +6,14 @@ BROKER ?= embedded
 SEEDS ?= 50000
 FIRST ?= 0
 JOBS ?= 2
+DOOR ?= all
+INPUTS ?= 100000
+SECONDS ?= 0
+SEED ?= 1
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow generate quick lint format lock bench chaos simulate clean
+.PHONY: help setup demo test slow generate quick lint format lock bench chaos simulate fuzz clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +54,9 @@ generate: $(STAMP) ## write the files that follow from the code: schemas, docs/a
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --all-extras --group dev --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 --output-file requirements.lock pyproject.toml
+
+fuzz: $(STAMP) ## hostile inputs at every door, from a seed; goes on where it stopped (INPUTS=100000 SECONDS=0 DOOR=all|stages SEED=1; REPLAY=file)
+	$(BIN)/python -m tests.fuzz --door $(DOOR) --inputs $(INPUTS) --seconds $(SECONDS) --seed $(SEED) $(if $(REPLAY),--replay $(REPLAY))
 
 bench: $(STAMP) ## the benchmarks, as ratios inside one run
 	$(BIN)/holdfast bench

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.reasoner.adapters.guard import Outgoing
 from services.reasoner.adapters.http_retriever import HttpRetrievers
 from services.reasoner.adapters.runners import Runners
@@ -26,7 +27,7 @@ from shared.events import topics, turns
 from shared.events.envelope import Address
 from shared.events.tools import Grant, ToolCall, ToolStatus
 from shared.stage.base import Output, Record
-from tests.fuzz.desk import HOST, NOW_MS, SECRET, SECRET_NAME, Rehearsed, directory, opened
+from tests.fuzz.desk import HOST, KEY, KEY_FILE, NOW_MS, Rehearsed, directory, opened
 from tests.fuzz.door import OWNER, Broken, Door
 from tests.fuzz.entry import Entry
 from tests.fuzz.ledger_world import LedgerWorld, of_event
@@ -58,7 +59,7 @@ class Endpoints(httpx.AsyncBaseTransport):
         if name in {"rates", "notice"}:
             return self._mcp(content, part if meant else "")
         if meant:
-            return _response(self.entry)
+            return response(self.entry)
         return _ordinary([] if name == "pages" else {"fee": "3.50"})
 
     def _mcp(self, content: bytes, part: str) -> httpx.Response:
@@ -66,21 +67,22 @@ class Endpoints(httpx.AsyncBaseTransport):
         method = asked.get("method", "")
         if method == "initialize":
             if part == "initialize":
-                return _response(self.entry)
+                return response(self.entry)
             return _ordinary({"jsonrpc": "2.0", "id": asked["id"], "result": INITIALIZED})
         if method == "tools/call":
             if part in {"call", "stream"}:
-                return _response(self.entry)
+                return response(self.entry)
             result = {"content": [{"type": "text", "text": "3.50"}]}
             return _ordinary({"jsonrpc": "2.0", "id": asked["id"], "result": result})
-        return _response(Entry("", b"", status=202))
+        return response(Entry("", b"", status=202))
 
 
 def _ordinary(body: Any) -> httpx.Response:
-    return _response(Entry("", json.dumps(body).encode(), headers=JSON))
+    return response(Entry("", json.dumps(body).encode(), headers=JSON))
 
 
-def _response(entry: Entry) -> httpx.Response:
+def response(entry: Entry) -> httpx.Response:
+    """*entry* as an answer that is not read yet."""
     headers = [
         (name.encode("ascii", "ignore"), value)
         for name, value in entry.headers
@@ -108,9 +110,9 @@ class Answers:
         outputs = await self._handle(reasoning, _turn(entry.kind, changing=changing))
         for output in outputs:
             readable(output)
-            if SECRET.encode() in (output.value or b""):
+            if KEY.encode() in (output.value or b""):
                 raise Broken(f"a record of {output.topic} holds a secret that an endpoint repeated")
-            if output.topic == topics.TURNS_FINISHED:
+            if output.topic in RESULT_TOPICS:
                 _told(output)
         return _is_read(entry)
 
@@ -126,15 +128,18 @@ class Answers:
 def _told(output: Output) -> None:
     """What the reasoner tells of calls is what the ledger takes."""
     world = LedgerWorld.prepared()
-    letters = [one for one in world.take(Entry(output.topic, output.value, output.key, output.headers)) if
-               one.topic == topics.DEAD_LETTERS]
+    letters = [
+        one
+        for one in world.take(Entry(output.topic, output.value, output.key, output.headers))
+        if one.topic == topics.DEAD_LETTERS
+    ]
     if letters:
         raise Broken(f"the ledger refuses what the reasoner tells: {dict(letters[0].headers)}")
 
 
 def _is_read(entry: Entry) -> bool:
     """Whether the body is one that the endpoint's first reader takes."""
-    kind = dict((name.lower(), value) for name, value in entry.headers).get("content-type") or b""
+    kind = {name.lower(): value for name, value in entry.headers}.get("content-type") or b""
     if entry.kind.partition(" ")[2]:
         try:
             body = (entry.body or b"").partition(b"data: ")[2] if b"event-stream" in kind else entry.body
@@ -147,12 +152,14 @@ def _is_read(entry: Entry) -> bool:
 @lru_cache(maxsize=1)
 def _reasoner() -> tuple[Reasoning, Endpoints]:
     folder = Path(mkdtemp(prefix="fuzz-secrets-"))
-    (folder / SECRET_NAME).write_text(SECRET)
+    (folder / KEY_FILE).write_text(KEY)
     section = OutgoingSection(allowed_hosts=HOST, secrets_directory=str(folder), retries_max=0)
     outgoing, endpoints = Outgoing(section), Endpoints()
     outgoing.transport._inner = endpoints
     model = Rehearsed()
-    calling = Calling(model, Runners(outgoing, section), ReasonerSection(), _TOOLS, clock)
+    runners = Runners(outgoing, section)
+    runners._mcp = runners._load_mcp()
+    calling = Calling(model, runners, ReasonerSection(), _TOOLS, clock)
     finder = HttpRetrievers(outgoing, section, _METRICS, clock)
     return Reasoning(model, directory(), ReasonerSection(), _METRICS, clock, calling, finder), endpoints
 
@@ -160,13 +167,11 @@ def _reasoner() -> tuple[Reasoning, Endpoints]:
 @lru_cache(maxsize=16)
 def _turn(kind: str, *, changing: bool) -> Entry:
     """A matched turn in which the tool of *kind* is called: with a grant, where it changes something."""
-    tool = kind.split(" ")[0]
+    tool = kind.split(" ", maxsplit=1)[0]
     call = ToolCall(id="call-1", tool=tool, arguments={"why": "lost"})
     grants = (Grant(call=call),) if tool == "block" else ()
     active = {"tariff": ("cost",), "rates": ("cost",), "pages": ("transfer",)}.get(tool, ("card",))
-    body = turns.TurnMatched(
-        opened=opened(conversation="c-1", grants=grants), matching=turns.Matching(active=active)
-    )
+    body = turns.TurnMatched(opened=opened(conversation="c-1", grants=grants), matching=turns.Matching(active=active))
     return of_event(Address(OWNER, "c-1"), "turn.matched", body, f"x-{kind}", topics.TURNS_MATCHED, "matcher")
 
 
@@ -185,9 +190,9 @@ def samples() -> Sequence[Entry]:
     }
     bodies: list[Any] = [{"fee": "3.50", "since": "2026-01-01"}, {"holdfast": channels}, ["a", "b"], "3.50", 3.5, None]
     found = [Entry(tool, json.dumps(body).encode(), headers=JSON) for tool in ("tariff", "block") for body in bodies]
-    found += [Entry("tariff", f'"{SECRET}"'.encode(), headers=JSON), Entry("tariff", b"3.50 euros", headers=TEXT)]
+    found += [Entry("tariff", f'"{KEY}"'.encode(), headers=JSON), Entry("tariff", b"3.50 euros", headers=TEXT)]
     found += [Entry("tariff", json.dumps({"holdfast": channels}).encode())]
-    pages = [{"text": "The account costs 3.50 euros.", "source": "https://pages.example/1"}, {"text": SECRET}]
+    pages = [{"text": "The account costs 3.50 euros.", "source": "https://pages.example/1"}, {"text": KEY}]
     found += [Entry("pages", json.dumps(body).encode(), headers=JSON) for body in (pages, {"documents": pages}, [])]
     return [*found, *_mcp_samples()]
 

@@ -24,8 +24,8 @@ NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1_000)
 HOST = "tools.example"
 QUESTION = "I lost my card. What does the account cost, and how long does a transfer take?"
-SECRET_NAME = "token"
-SECRET = "s3cr3t-of-the-desk-4711"
+KEY_FILE = "token"
+KEY = "word-of-the-desk-4711"
 
 
 def document(tenant: str = OWNER) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def document(tenant: str = OWNER) -> dict[str, Any]:
             _tool("block", "Block a card", "http", method="POST", parameters=[why, account], consequential=True),
             _tool("notice", "Send a notice", "mcp", parameters=[why], consequential=True, approval=True),
         ],
-        "retrievers": [{"id": "pages", "url": f"https://{HOST}/pages", "headers": {"x-key": f"secret:{SECRET_NAME}"}}],
+        "retrievers": [{"id": "pages", "url": f"https://{HOST}/pages", "headers": {"x-key": f"secret:{KEY_FILE}"}}],
         "phrases": {"forbidden": ["risk-free"], "required": []},
         "fallbacks": {"failed": f"No answer now.{mark}", "expired": "Too late.", "hand_off": "A colleague comes."},
         "limits": {"settle_seconds": 0.5, "deadline_seconds": 30.0, "window_messages": 8, "message_bytes": 4_000},
@@ -81,7 +81,7 @@ def document(tenant: str = OWNER) -> dict[str, Any]:
 def _tool(name: str, description: str, way: str, *, method: str = "", **declared: Any) -> dict[str, Any]:
     called: dict[str, Any] = {
         "url": f"https://{HOST}/{name}",
-        "headers": {"authorization": f"secret:{SECRET_NAME}"},
+        "headers": {"authorization": f"secret:{KEY_FILE}"},
     }
     if method:
         called["method"] = method

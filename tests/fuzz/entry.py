@@ -42,9 +42,9 @@ def hostile(entry: Entry, source: Random, others: Sequence[Entry]) -> Entry:
         changed = replace(changed, key=source.choice((key, None, b"")))
     if source.random() < STATUS_SHARE:
         changed = replace(changed, status=source.choice(STATUSES))
-    if changed == entry or source.random() < 0.85:  # noqa: PLR2004  a share
+    if changed == entry or source.random() < 0.85:
         body = mutated(changed.body or b"", source, [one.body or b"" for one in others])
-        changed = replace(changed, body=body[:BODY_BYTES_MAX] if source.random() < 0.995 else None)  # noqa: PLR2004
+        changed = replace(changed, body=body[:BODY_BYTES_MAX] if source.random() < 0.995 else None)
     return changed
 
 

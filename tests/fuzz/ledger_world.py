@@ -8,6 +8,7 @@ from functools import lru_cache
 from prometheus_client import CollectorRegistry
 
 from services.conversations.domain.bounds import Bounds
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSection
 from services.conversations.stage import ConversationLedger
@@ -15,7 +16,7 @@ from shared.broker.clients import RECORD_BYTES_MAX
 from shared.events import codec
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
-from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, TOPICS, TURNS_FINISHED
+from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, RECEIVED_FROM_TENANTS, TOPICS
 from shared.events.turns import TurnOpened
 from shared.stage.base import Output, Record
 from shared.stage.dead_letters import dead_letter
@@ -26,7 +27,7 @@ from tests.fuzz.desk import AGENT, NOW, NOW_MS, QUESTION, directory
 from tests.fuzz.door import CANARY, OTHER, OWNER, Broken, unseen
 from tests.fuzz.entry import Entry
 
-INPUTS = (CONVERSATION_EVENTS, TURNS_FINISHED)
+INPUTS = (*RECEIVED_FROM_TENANTS, *RESULT_TOPICS)
 STEP_MS = 700
 CACHE_BYTES_MAX = 4_096
 """So small that states are decoded again and again."""

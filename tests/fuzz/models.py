@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from services.conversations.domain.speakers import RESULT_TOPICS
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.settings import MatchingSettings
 from services.matcher.stage import Matcher
@@ -21,7 +22,7 @@ from services.reasoner.stage import Reasoning
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.settings import VerifierSection
 from services.verifier.stage import Verifying
-from shared.errors import Invalid, Retryable
+from shared.errors import Retryable
 from shared.events import codec, topics, turns
 from shared.events.envelope import Address
 from shared.llm.adapter import HttpModel
@@ -34,8 +35,8 @@ from shared.stage.base import Output, Record
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
 from shared.stage.turn_stage import TurnStage
-from tests.fuzz.answers import _response
-from tests.fuzz.desk import NOW_MS, answered, directory, opened
+from tests.fuzz.answers import response
+from tests.fuzz.desk import NOW_MS, answered, directory
 from tests.fuzz.door import CANARY, OWNER, Broken, Door
 from tests.fuzz.entry import Entry
 from tests.fuzz.ledger_world import LedgerWorld, of_event, open_turns
@@ -72,10 +73,10 @@ class Endpoint(httpx.AsyncBaseTransport):
             raise Broken("a prompt of one tenant holds a word of the other")
         number, self._calls = self._calls, self._calls + 1
         if self._entry is not None and number == self._nth:
-            return _response(self._entry)
+            return response(self._entry)
         body = _said(self._provider, json.loads(asked))
         self.kept.append(body)
-        return _response(Entry("", body, headers=JSON))
+        return response(Entry("", body, headers=JSON))
 
 
 def _said(provider: str, asked: dict[str, Any]) -> bytes:
@@ -143,7 +144,7 @@ class Models:
         model = _Counting(provider, Endpoint(provider, entry, int(nth)), int(nth))
         for output in await _handled(name, model):
             readable(output)
-            if output.topic == topics.TURNS_FINISHED:
+            if output.topic in RESULT_TOPICS:
                 _closed(output)
         return model.decoded
 

@@ -56,7 +56,9 @@ def _follow(entry: Entry) -> bool:
         if entry.kind == CONTENT:
             version = hash_of(content)
             shelf.apply(PlaybookKey(OWNER, AGENT, version).encode(), pack(content))
-            shelf.apply(PlaybookKey(OWNER, AGENT).encode(), Head(version=version, kept=(version,)).model_dump_json().encode())
+            shelf.apply(
+                PlaybookKey(OWNER, AGENT).encode(), Head(version=version, kept=(version,)).model_dump_json().encode()
+            )
         else:
             shelf.apply(key, entry.body)
     except Invalid as error:
@@ -117,7 +119,7 @@ def samples() -> Sequence[Entry]:
     """Small playbooks of every part, as files and as records."""
     whole = document()
     parts = [
-        {"guidelines": [{"id": "cost", "condition": "It is asked", "action": "Say the fee", "weight": 2.0}]},
+        {"guidelines": [{"id": "cost", "condition": "It is asked", "action": "Say the fee", "priority": 2}]},
         {"tools": whole["tools"][:2], "guidelines": [dict(whole["guidelines"][0], tools=["tariff"])]},
         {"retrievers": whole["retrievers"], "facts": whole["facts"]},
         {"glossary": whole["glossary"], "phrases": {"forbidden": ["risk-free"], "required": []}},
@@ -130,7 +132,9 @@ def samples() -> Sequence[Entry]:
     found += [Entry(FILE, _yaml(one)) for one in documents]
     found += [Entry(FILE, json.dumps(one).encode()) for one in documents]
     version = _versions()[0]
-    found.append(Entry(HEAD, Head(version=version, kept=(version,)).model_dump_json().encode(), f"{OWNER}:{AGENT}".encode()))
+    found.append(
+        Entry(HEAD, Head(version=version, kept=(version,)).model_dump_json().encode(), f"{OWNER}:{AGENT}".encode())
+    )
     found.append(Entry(HEAD, _good()[0][1], f"{OWNER}:{AGENT}:{version}".encode()))
     return found
 
@@ -138,13 +142,12 @@ def samples() -> Sequence[Entry]:
 def _journey() -> dict[str, object]:
     return {
         "id": "move",
-        "description": "A customer moves",
+        "title": "A customer moves",
         "conditions": ["The customer moves"],
         "states": [
-            {"id": "ask", "kind": "chat", "action": "Ask for the address"},
-            {"id": "thank", "kind": "chat", "action": "Say thanks"},
+            {"id": "ask", "action": "Ask for the address", "next": [{"to": "thank", "when": "The address is given"}]},
+            {"id": "thank", "action": "Say thanks"},
         ],
-        "transitions": [{"source": "ask", "target": "thank", "condition": "The address is given"}],
     }
 
 

@@ -92,19 +92,23 @@ def samples() -> Sequence[Entry]:
     told = (
         ("conversation.mode_changed", conversation.ModeChanged(mode=conversation.Mode.MANUAL, reason="Taken over.")),
         ("variable.set", conversation.VariableSet(name="account_kind", value="student")),
-        ("approval.given", conversation.ApprovalGiven(approval_id="ap-9", granted=True, by="m.keller", reason="Known.")),
+        (
+            "approval.given",
+            conversation.ApprovalGiven(approval_id="ap-9", granted=True, by="m.keller", reason="Known."),
+        ),
         ("conversation.closed", conversation.ConversationClosed(reason="The customer left.")),
         ("conversation.erased", conversation.ConversationErased(reason="Asked for.")),
     )
     for number, (kind, body) in enumerate(told):
-        found.append(of_event(Address(OWNER, "c-2"), kind, body, f"t-{number}", topics.CONVERSATION_EVENTS))
+        topic = topics.CONVERSATION_DECISIONS if kind == "approval.given" else topics.CONVERSATION_EVENTS
+        found.append(of_event(Address(OWNER, "c-2"), kind, body, f"t-{number}", topic))
     address = Address(OWNER, "c-1")
     found.append(of_event(address, "turn.opened", opened(), "o-1", topics.TURNS_OPENED, "conversations"))
     found += [
         _example(topic.name, kind)
         for topic in topics.TOPICS.values()
         for kind in topic.types
-        if topic.name != topics.CONVERSATION_EVENTS
+        if topic.name not in topics.RECEIVED_FROM_TENANTS
     ]
     return [*found, _structured(found[0])]
 

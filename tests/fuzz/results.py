@@ -20,6 +20,7 @@ from shared.events import codec, topics, turns
 from shared.events.claims import ClaimKind, Judge, ReasoningMode
 from shared.events.envelope import Address
 from shared.events.tools import Claim, ToolCall, ToolGuideline, ToolResult, ToolStatus
+from shared.events.verified import TurnVerified
 from shared.stage.base import Output, Record
 from shared.stage.metrics import StageMetrics
 from shared.stage.settings import StageSettings
@@ -118,10 +119,13 @@ def samples() -> Sequence[Entry]:
 
 def _finished(opened_turn: turns.TurnOpened, number: int, fields: dict[str, Any]) -> Entry:
     turn = opened_turn.turn
-    body = turns.TurnFinished(**{"turn": turn, "stage": "verifier", "result": turns.FinishResult.FAILED} | fields)
+    held = {"turn": turn, "stage": "verifier", "result": turns.FinishResult.FAILED} | fields
     address = Address(turn.tenant, turn.conversation)
     event_id = f"f-{turn.conversation}-{number}"
-    return of_event(address, "turn.finished", body, event_id, topics.TURNS_FINISHED, "verifier")
+    if held["stage"] == "verifier":
+        return of_event(address, "turn.verified", TurnVerified(**held), event_id, topics.TURNS_VERIFIED, "verifier")
+    body = turns.TurnFinished(**held)
+    return of_event(address, "turn.finished", body, event_id, topics.TURNS_FINISHED, "reasoner")
 
 
 def _finishes(turn: turns.TurnOpened) -> Sequence[dict[str, Any]]:
@@ -141,8 +145,8 @@ def _finishes(turn: turns.TurnOpened) -> Sequence[dict[str, Any]]:
     return (
         verified,
         {"result": turns.FinishResult.FAILED, "fallback": "failed", "reason": "claims_failed"},
-        {"result": turns.FinishResult.HAND_OFF, "fallback": "hand_off", "reason": "model_refused"},
-        {"result": turns.FinishResult.SILENT, "reason": "nothing_to_say"},
+        {"stage": "reasoner", "result": turns.FinishResult.HAND_OFF, "fallback": "hand_off", "reason": "model_refused"},
+        {"stage": "reasoner", "result": turns.FinishResult.SILENT, "reason": "nothing_to_say"},
         paused | {"calls": (call, asked)},
         paused | {"claims": (Claim(call_id="call-1", claimant="word"),)},
         paused | {"results": (_result("tariff", {"fee": "3.50"}), _result("block", {"done": True}, call))},

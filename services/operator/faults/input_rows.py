@@ -97,19 +97,20 @@ async def latency_of_the_others(world: World) -> None:
         world.broken.append(f"{len(bad)} questions of the quiet tenant had no answer, as {bad[0].closed.reason}")
     alone = [exchange for exchange in asked if exchange.posted_ms < noisy_ms]
     beside = [exchange for exchange in asked if exchange.posted_ms >= noisy_ms]
-    before, after = _percentile(_waited(alone), 0.99), _percentile(_waited(beside), 0.99)
+    before, after = percentile(waited(alone), 0.99), percentile(waited(beside), 0.99)
     if after > before * (1 + LATENCY_GROWTH_MAX):
         world.broken.append(f"the quiet tenant's p99 grew from {before} to {after} ms beside the loud one")
     outcomes = Counter(f"{exchange.closed.outcome}" for exchange in of[loud])
     world.figures |= {
-        "quiet tenant alone": _waits(_waited(alone)),
-        "beside the loud one": f"{_waits(_waited(beside))}, p99 {after / max(before, 1) - 1:+.0%}",
+        "quiet tenant alone": waits(waited(alone)),
+        "beside the loud one": f"{waits(waited(beside))}, p99 {after / max(before, 1) - 1:+.0%}",
         "which waits more": _grown(alone, beside),
         "the loud one's turns": ", ".join(f"{name} {count:,}" for name, count in sorted(outcomes.items())),
     }
 
 
-def _waited(exchanges: Sequence[Exchange]) -> list[int]:
+def waited(exchanges: Sequence[Exchange]) -> list[int]:
+    """How long each was waited for, milliseconds."""
     return [exchange.closed_ms - exchange.posted_ms for exchange in exchanges]
 
 
@@ -122,8 +123,9 @@ def _grown(alone: Sequence[Exchange], beside: Sequence[Exchange]) -> str:
     return ", ".join(f"{part} {before[part].p50_ms:g} → {after[part].p50_ms:g} ms" for part in most)
 
 
-def _waits(values: Sequence[int]) -> str:
-    return f"p50 {_percentile(values, 0.5)} ms, p99 {_percentile(values, 0.99)} ms of {len(values):,}"
+def waits(values: Sequence[int]) -> str:
+    """What *values* (milliseconds) come to, in words."""
+    return f"p50 {percentile(values, 0.5)} ms, p99 {percentile(values, 0.99)} ms of {len(values):,}"
 
 
 async def change_playbooks(world: World) -> None:
@@ -225,7 +227,8 @@ def _digest(value: bytes | None) -> str:
     return "null" if value is None else hashlib.sha256(value).hexdigest()
 
 
-def _percentile(values: Sequence[int], share: float) -> int:
+def percentile(values: Sequence[int], share: float) -> int:
+    """The value below which *share* of them lie; 0 of none."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0
 
 

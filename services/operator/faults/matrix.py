@@ -4,13 +4,20 @@ The rows, by name, in the order in which they are run.
 
 from collections.abc import Sequence
 
-from services.operator.faults import broker_rows, clock_rows, input_rows, model_rows, worker_rows
+from services.operator.faults import broker_rows, clock_rows, hostile_rows, input_rows, model_rows, worker_rows
 from services.operator.faults.world import Row
 from shared.errors import Fatal
 
 ROWS: dict[str, Row] = {
     row.name: row
-    for row in (*worker_rows.ROWS, *clock_rows.ROWS, *broker_rows.ROWS, *model_rows.ROWS, *input_rows.ROWS)
+    for row in (
+        *worker_rows.ROWS,
+        *clock_rows.ROWS,
+        *broker_rows.ROWS,
+        *model_rows.ROWS,
+        *input_rows.ROWS,
+        *hostile_rows.ROWS,
+    )
 }
 
 

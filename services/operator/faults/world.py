@@ -38,6 +38,8 @@ class World:
     sent: list[Post] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    hostile_spans: list[tuple[float, float]] = field(default_factory=list)
+    """When a hostile tenant was active: from and to, unix seconds."""
     faults_end_seconds: float = 0.0
 
     @property
@@ -81,7 +83,8 @@ class Row:
 
     `disturb` acts while `load` is published and ends soon after it. `judge` looks at what is particular to the row,
     once all is drained. `environ` goes to every service, what `environ_of` tells to one of them (see `StackPlan`),
-    `broker` to Apache Kafka's configuration; with `tls` services come over TLS. `exact` says that the services'
+    `broker` to Apache Kafka's configuration; with `tls` services come over TLS. The tenant `apart` has topics of
+    its own; with `judged` that tenant's conversations alone are audited. `exact` says that the services'
     counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that turns may pass
     their deadline. A row publishes `volumes` times as much as is asked for: kills come at many moments before one
     comes at the moment that matters. A row that measures waiting publishes no faster than `rate_max` messages a second,
@@ -97,6 +100,8 @@ class Row:
     environ_of: Callable[[Path, str], Mapping[str, str]] = lambda _folder, _name: {}
     broker: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
+    apart: str = ""
+    judged: str = ""
     exact: bool = True
     expires: bool = False
     volumes: int = 1
