@@ -16,11 +16,13 @@ from shared.broker.clients import RECORD_BYTES_MAX
 from shared.events import codec
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
-from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, RECEIVED_FROM_TENANTS, TOPICS
+from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, DEAD_LETTERS, RECEIVED_FROM_TENANTS, TOPICS
 from shared.events.turns import TurnOpened
 from shared.stage.base import Output, Record
-from shared.stage.dead_letters import dead_letter
-from shared.stage.fold import CommitGroup, Fold
+from shared.stage.commit_group import CommitGroup
+from shared.stage.fold import Fold
+from shared.stage.ledger_letters import LedgerLetters
+from shared.stage.settings import StageSettings
 from shared.stage.state import KeyedState, MemoryStateStore
 from shared.stage.timers import Timers
 from tests.fuzz.desk import AGENT, NOW, NOW_MS, QUESTION, directory
@@ -34,9 +36,9 @@ CACHE_BYTES_MAX = 4_096
 WAKES_MAX = 50
 GROUP_MAX = 1_000_000_000
 CONVERSATIONS = {OWNER: ("c-1", "c-2", "c-3"), OTHER: ("b-1",)}
-UNEXPECTED = frozenset({"unexpected_error", "quarantined"})
-"""Reasons of dead letters that tell of a fault of the ledger, not of the record."""
-LETTER = "dead.letters"
+UNEXPECTED = "unexpected_error"
+"""The reason of a dead letter that tells of a fault of the ledger, not of the record."""
+_LETTERS = StageSettings(dead_letters_consecutive_max=1_000_000, dead_letters_ratio_max=1.0)
 
 
 class LedgerWorld:
@@ -51,6 +53,8 @@ class LedgerWorld:
         self._offset = 0
         self._ledger = ConversationLedger(directory(), _bounds(), _metrics())
         self._store = MemoryStateStore()
+        self._apart: list[str] = []
+        self._letters = LedgerLetters("conversations", _LETTERS, lambda: self.now_ms / 1_000)
         self._fold = self._new(Timers())
         self.outputs: list[Output] = []
 
@@ -83,15 +87,17 @@ class LedgerWorld:
         return group.outputs
 
     def _check(self, group: CommitGroup) -> None:
-        if bad := UNEXPECTED.intersection(group.rejected):
-            raise Broken(f"the ledger gives up a record as {', '.join(bad)}")
+        if self._apart:
+            raise Broken(f"the ledger fails, and sets a conversation apart: {self._apart[0]}")
+        if UNEXPECTED in group.rejected:
+            raise Broken("the ledger fails at a record without a key")
         for output in group.outputs:
             size = len(output.key or b"") + len(output.value or b"")
             if size > RECORD_BYTES_MAX:
                 raise Broken(f"a record of {output.topic} has {size} bytes")
             if output.topic == CONVERSATIONS_STATE:
                 self._check_state(output)
-            elif output.topic != LETTER:
+            elif output.topic != DEAD_LETTERS:
                 _check_event(output)
             if not (output.key or b"").startswith(f"{OTHER}:".encode()):
                 unseen(output.value, output.topic)
@@ -111,12 +117,11 @@ class LedgerWorld:
             task=0,
             changelog=CONVERSATIONS_STATE,
             positions=dict.fromkeys(INPUTS, 0),
-            accept=lambda: None,
-            reject=lambda record, error: dead_letter(
-                "conversations", record, error, attempts=1, first_failed_at=self.now_ms / 1_000
-            ),
+            letters=self._letters,
             records_max=GROUP_MAX,
             bytes_max=GROUP_MAX,
+            quarantined={},
+            set_apart=lambda _key, mark: self._apart.append(f"{mark.error} at {mark.where.partition(',')[0]}"),
         )
 
     @classmethod
