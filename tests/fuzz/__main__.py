@@ -48,7 +48,7 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if asked.door == STAGES:
-        return asyncio.run(fuzz_stages(asked.inputs, asked.seed, asked.folder))
+        return asyncio.run(fuzz_stages(asked.inputs, asked.seed, asked.folder.absolute()))
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         if asked.replay:
             return runner.run(replay(asked.replay, asked.seed))

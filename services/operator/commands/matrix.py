@@ -15,6 +15,7 @@ from rich.table import Table
 
 from services.operator.adapters.samples import bank_playbook, sample_texts
 from services.operator.adapters.stack import Broker
+from services.operator.faults import upgrade_rows
 from services.operator.faults.matrix import ROWS, chosen
 from services.operator.faults.post import LoadPlan
 from services.operator.faults.report import read_results, write_results
@@ -39,6 +40,9 @@ def command(
         Path | None, typer.Option(help="JSON file of results; a row that is run takes the place of what it has there")
     ] = None,
     resume: Annotated[bool, typer.Option(help="do not run rows again that held by the report, at that volume")] = False,
+    former: Annotated[
+        str, typer.Option("--from", help="commit whose processes release-upgrade begins with")
+    ] = upgrade_rows.FORMER,
     show: Annotated[bool, typer.Option("--list", help="only list the rows")] = False,
 ) -> None:
     """
@@ -50,7 +54,7 @@ def command(
     byte for byte (I6) and replays (I7) in rows of their own. Exits with 0 only if every row held.
     """
     console = Console()
-    rows = chosen(names or [])
+    rows = [upgrade_rows.row(former) if row.name == upgrade_rows.NAME else row for row in chosen(names or [])]
     if show:
         console.print(_listing(events))
         return
@@ -69,6 +73,9 @@ def command(
         waiting_max=waiting,
         ready_seconds_max=settings.operator.ready_seconds_max * 2,
     )
+    if not upgrade_rows.is_known(former) and any(row.name == upgrade_rows.NAME for row in rows):
+        console.print(f"skipped [bold]{upgrade_rows.NAME}[/]: there is no history here that holds {former}")
+        rows = [row for row in rows if row.name != upgrade_rows.NAME]
     held = 0
     for row in rows:
         asked = events * row.volumes

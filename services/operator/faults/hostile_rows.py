@@ -15,6 +15,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
 
 from services.operator.adapters.monkey import FELL
 from services.operator.adapters.playbooks import publishing
@@ -27,6 +28,7 @@ from services.operator.faults.world import Disturbance, Row, World
 from shared.broker.clients import producer
 from shared.events import topics
 from shared.events.envelope import Address
+from shared.playbook.model import Playbook
 from shared.playbook.records import Head, PlaybookKey, pack
 from shared.playbook.version import canonical, hash_of
 
@@ -115,16 +117,29 @@ class Publishing:
         packed = pack(content)
         if source.random() < 0.1:  # noqa: PLR2004  a share
             packed = mutated(packed, source)
-        # The other tenant's are on the same partition or not: whoever follows reads all of them.
-        await self._write(self._playbooks, replace(name, version=version).encode(), packed, ())
-        await self._write(self._playbooks, name.encode(), head, ())
+        await self._publish(replace(name, version=version), packed)
+        await self._publish(name, head)
         if source.random() < MESSAGES_A_SECOND / PLAYBOOKS_A_SECOND:
             await self.message()
+
+    async def put_in_force(self, playbook: Playbook) -> None:
+        """A good playbook, as an author would publish it."""
+        content = canonical(playbook)
+        name, version = PlaybookKey(HOSTILE, playbook.agent), hash_of(content)
+        head = Head(version=version, kept=(version, self._good))
+        await self._publish(replace(name, version=version), pack(content))
+        await self._publish(name, head.model_dump_json().encode())
 
     def _post(self) -> Post:
         source = self._source
         event_id = str(UUID(int=source.getrandbits(128), version=4))
         return message(Address(HOSTILE, f"hostile-{source.randrange(200)}"), "What does it cost?", event_id)
+
+    async def _publish(self, key: PlaybookKey, value: bytes) -> None:
+        """All records of an agent lie in the partition of its head, as publishing has it."""
+        count = len(await self._writing.partitions_for(self._playbooks))
+        partition = (murmur2(key.head.encode()) & 0x7FFFFFFF) % count
+        await self._writing.send_and_wait(self._playbooks, value, key=key.encode(), partition=partition)
 
     async def _write(self, topic: str, key: bytes, value: bytes | None, headers: Headers) -> None:
         await self._writing.send_and_wait(topic, value, key=key, headers=list(headers))
@@ -132,19 +147,19 @@ class Publishing:
 
 async def hostile_publisher(world: World) -> None:
     """Records of every kind of nonsense."""
-    async with _publishing(world) as attacker:
+    async with attacking(world) as attacker:
         await by_turns(world, attacker.record, WRITES_A_SECOND)
 
 
 async def hostile_playbook(world: World) -> None:
     """Playbooks of every kind of nonsense, and messages that they answer."""
-    async with _publishing(world) as attacker:
+    async with attacking(world) as attacker:
         await by_turns(world, attacker.playbook, PLAYBOOKS_A_SECOND)
 
 
 async def hostile_tools(world: World) -> None:
     """Messages whose turns use tools, a retriever and an MCP server that answer with every kind of nonsense."""
-    async with HostileEndpoint(seed=world.source.randrange(1_000)) as endpoint, _publishing(world) as attacker:
+    async with HostileEndpoint(seed=world.source.randrange(1_000)) as endpoint, attacking(world) as attacker:
         async with publishing(world.stack.kafka) as publish:
             await publish(HOSTILE, calling(world.playbook, endpoint.url))
         await by_turns(world, attacker.message, MESSAGES_A_SECOND)
@@ -154,7 +169,8 @@ async def hostile_tools(world: World) -> None:
 
 
 @asynccontextmanager
-async def _publishing(world: World) -> AsyncIterator[Publishing]:
+async def attacking(world: World) -> AsyncIterator[Publishing]:
+    """What the hostile tenant publishes, for as long as the context lasts."""
     writing = producer(world.stack.kafka)
     await writing.start()
     try:
@@ -163,11 +179,16 @@ async def _publishing(world: World) -> AsyncIterator[Publishing]:
         await writing.stop()
 
 
-async def good_tenant_is_spared(world: World) -> None:
-    """No process ended; each of the good tenant's messages has its outcome, hardly later beside the hostile one."""
+def no_process_ended(world: World) -> None:
+    """Whatever came in, it cost its own record, turn or conversation."""
     fallen = [fault.victim for fault in world.monkey.faults if fault.kind == FELL]
     if fallen:
         world.broken.append(f"{len(fallen)} processes ended by themselves, first {fallen[0]}")
+
+
+async def good_tenant_is_spared(world: World) -> None:
+    """No process ended; each of the good tenant's messages has its outcome, hardly later beside the hostile one."""
+    no_process_ended(world)
     exchanges = [one for one in world.watch.exchanges.values() if one.closed.turn.tenant == GOOD]
     alone, beside = _divided(world, exchanges)
     before, after = percentile(waited(alone), 0.99), percentile(waited(beside), 0.99)

@@ -4,7 +4,14 @@ The rows, by name, in the order in which they are run.
 
 from collections.abc import Sequence
 
-from services.operator.faults import broker_rows, clock_rows, hostile_rows, input_rows, model_rows, worker_rows
+from services.operator.faults import (
+    broker_rows,
+    clock_rows,
+    hostile_rows,
+    input_rows,
+    model_rows,
+    worker_rows,
+)
 from services.operator.faults.world import Row
 from shared.errors import Fatal
 

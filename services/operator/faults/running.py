@@ -96,6 +96,7 @@ async def _run(row: Row, plan: MatrixPlan, kafka: KafkaSettings, report: Callabl
         proxy = await stack.enter_async_context(ModelProxy(await _model(plan, aids), seed=plan.load.seed))
         report("starting")
         world = await _world(row, plan, kafka, proxy, stack)
+        await row.prepare(world)
         report("publishing and disturbing")
         await _disturbed(row, plan, world, stack)
         report("coming to rest")
@@ -197,7 +198,7 @@ async def _judged(row: Row, plan: MatrixPlan, world: World, aids: Fleet, quiet_s
         *(f"{finding.invariant}: {finding.count}, as {', '.join(finding.examples)}" for finding in audit.findings),
         *await invariants.leaks(world.stack.kafka, hunt),
         *invariants.spoken(world.stack.services, scraped.values()),
-        *(() if row.judged else invariants.bounded(calls, audit.turns)),
+        *(() if row.judged else invariants.bounded(calls, audit.turns, most=row.calls_a_turn_max)),
         *invariants.quiet(quiet_seconds),
     ]
     if row.exact:

@@ -40,6 +40,8 @@ class World:
     broken: list[str] = field(default_factory=list)
     hostile_spans: list[tuple[float, float]] = field(default_factory=list)
     """When a hostile tenant was active: from and to, unix seconds."""
+    approved: int = 0
+    """Calls that somebody was asked for leave to make, and gave it."""
     faults_end_seconds: float = 0.0
 
     @property
@@ -81,19 +83,20 @@ class Row:
     """
     One fault.
 
-    `disturb` acts while `load` is published and ends soon after it. `judge` looks at what is particular to the row,
-    once all is drained. `environ` goes to every service, what `environ_of` tells to one of them (see `StackPlan`),
-    `broker` to Apache Kafka's configuration; with `tls` services come over TLS. The tenant `apart` has topics of
-    its own; with `judged` that tenant's conversations alone are audited. `exact` says that the services'
-    counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that turns may pass
-    their deadline. A row publishes `volumes` times as much as is asked for: kills come at many moments before one
-    comes at the moment that matters. A row that measures waiting publishes no faster than `rate_max` messages a second,
-    lest the machine be what is waited for.
+    `prepare` acts before anything is published, `disturb` while `load` is and ends soon after it. `judge` looks at what
+    is particular to the row, once all is drained. `environ` goes to every service, what `environ_of` tells to one of
+    them (see `StackPlan`), `broker` to Apache Kafka's configuration; with `tls` services come over TLS. The tenant
+    `apart` has topics of its own; with `judged` that tenant's conversations alone are audited. `exact` says that the
+    services' counters must agree with the topics, because nobody dies and nothing is done twice; `expires` that turns
+    may pass their deadline. A row publishes `volumes` times as much as is asked for: kills come at many moments before
+    one comes at the moment that matters. A row that measures waiting publishes no faster than `rate_max` messages a
+    second, lest the machine be what is waited for.
     """
 
     name: str
     what: str
     disturb: Disturbance = nothing
+    prepare: Disturbance = nothing
     load: Shape = steady
     judge: Judgement = nothing
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -106,3 +109,4 @@ class Row:
     expires: bool = False
     volumes: int = 1
     rate_max: float = math.inf
+    calls_a_turn_max: float = 4.0
