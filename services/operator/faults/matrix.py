@@ -10,6 +10,7 @@ from services.operator.faults import (
     hostile_rows,
     input_rows,
     model_rows,
+    upgrade_rows,
     worker_rows,
 )
 from services.operator.faults.world import Row
@@ -24,6 +25,7 @@ ROWS: dict[str, Row] = {
         *model_rows.ROWS,
         *input_rows.ROWS,
         *hostile_rows.ROWS,
+        *upgrade_rows.ROWS,
     )
 }
 
