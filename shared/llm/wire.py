@@ -73,5 +73,6 @@ def encodable(text: str) -> str:
 
 def _text_part(part: object) -> object:
     if isinstance(part, dict):
-        return part.get("text") if part.get("type", "text") in TEXT_PARTS and isinstance(part.get("text"), str) else ""
+        kind, text = part.get("type", "text"), part.get("text")
+        return text if isinstance(kind, str) and kind in TEXT_PARTS and isinstance(text, str) else ""
     return part if isinstance(part, str) else ""

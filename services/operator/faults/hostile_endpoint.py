@@ -81,7 +81,10 @@ class HostileEndpoint:
         draw = self._random.random()
         if draw < STALLED_SHARE:
             await asyncio.sleep(STALL_SECONDS)
-        response = await self._answer(request)
+        try:
+            response = await self._answer(request)
+        except ConnectionResetError:
+            return web.Response(status=504)  # to nobody: the caller has given up, as it should
         if STALLED_SHARE < draw < STALLED_SHARE + BROKEN_SHARE and request.transport is not None:
             request.transport.abort()
         return response

@@ -17,6 +17,8 @@ GENTLE_SHARE = 0.7
 STRUCTURE_SHARE = 0.8
 """Of the changes to a document that is JSON, those that leave it one."""
 CHANGES_MAX = 3
+TRIES_MAX = 5
+"""Some changes change nothing, as an empty list that is turned round."""
 NODES_MAX = 5_000
 DEPTHS = (33, 70, 198, 500, 2_000, 20_000)
 LENGTHS = (33, 300, 2_000)
@@ -29,6 +31,13 @@ Place = tuple[Any, Any]
 
 def mutated(document: bytes, source: Random, others: Sequence[bytes] = ()) -> bytes:
     """*document* after one to three changes, of which some take a part of one of *others*."""
+    for _ in range(TRIES_MAX):
+        if (changed := _mutated(document, source, others)) != document:
+            break
+    return changed
+
+
+def _mutated(document: bytes, source: Random, others: Sequence[bytes]) -> bytes:
     if source.random() < STRUCTURE_SHARE and (changed := _structure(document, source, others)) is not None:
         return changed
     for _ in range(source.randint(1, CHANGES_MAX)):
