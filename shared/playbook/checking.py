@@ -104,10 +104,6 @@ def _texts(playbook: Playbook) -> Iterator[tuple[Path, str]]:
     for index, term in enumerate(playbook.glossary):
         yield ("glossary", index, "term"), term.term
         yield ("glossary", index, "meaning"), term.meaning
-    for index, phrase in enumerate(playbook.phrases.forbidden):
-        yield ("phrases", "forbidden", index), phrase
-    for index, tool in enumerate(playbook.tools):
-        yield ("tools", index, "description"), tool.description
 
 
 def _references_to_nothing(playbook: Playbook) -> Iterator[Finding]:
