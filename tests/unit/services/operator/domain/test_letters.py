@@ -141,7 +141,9 @@ def test_what_may_be_driven_again(letter, erased, now_ms, why):
 def test_a_letter_without_its_value_names_where_the_original_is():
     whole = dead_letter("matcher", ORIGINAL, ERROR, attempts=1, first_failed_at=1.0)
 
-    assert "partition 3, offset 41" in refusal(letter_of(output=without_value(whole)), erased={}, now_ms=3_000)
+    assert "partition 3, offset 41" in refusal(
+        letter_of(output=without_value(whole)), erased={}, quarantined=(), now_ms=3_000
+    )
 
 
 def test_a_mark_of_an_erasure_is_kept_by_key():
