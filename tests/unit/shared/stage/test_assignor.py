@@ -76,3 +76,22 @@ def test_foreign_user_data_claims_nothing(data):
 def test_a_claim_survives_the_wire():
     claim = Claim(frozenset({0, 7, 70_000}), 12)
     assert decode_claim(encode_claim(claim)) == claim
+
+
+@pytest.mark.parametrize("leader", ["newer", "older"])
+def test_members_of_two_releases_get_the_positions_of_the_topics_that_each_reads(leader):
+    """While processes are replaced one by one, members of a group read different topics; either kind may lead."""
+    cluster = Cluster(events=6, finished=6, verified=6)
+    reads = {"older": ["events", "finished"], "newer": ["events", "finished", "verified"]}
+    members = {name: TaskAssignor() for name in reads}
+    told = {name: round_trip(assignor.metadata(reads[name])) for name, assignor in members.items()}
+
+    owned = {
+        name: {(p.topic, p.partition) for p in ConsumerProtocolMemberAssignment.decode(share.encode()).partitions()}
+        for name, share in members[leader].assign(cluster, told).items()
+    }
+
+    tasks = {name: {number for _, number in positions} for name, positions in owned.items()}
+    assert tasks["older"] | tasks["newer"] == set(range(6))
+    assert not tasks["older"] & tasks["newer"]
+    assert owned == {name: {(topic, number) for topic in reads[name] for number in tasks[name]} for name in reads}
