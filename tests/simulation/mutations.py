@@ -11,6 +11,7 @@ from typing import Any
 
 from services.conversations import stage as conversations
 from services.conversations.domain import calls, events, finish, legs, messages, turns
+from services.conversations.domain.binding import decision_of
 from services.reasoner.calling import Calling, Paused
 from services.reasoner.domain.tools import inference
 from services.reasoner.domain.tools.candidates import Toolbox
@@ -231,7 +232,14 @@ def approval_performed_twice() -> Patch:
 
     def mutated(step: Any, event: Any) -> None:
         step.state.calls = tuple(
-            call._replace(standing=calls.Standing.GRANTED, result=None, claimant="", carried=False, due_ms=0)
+            call._replace(
+                standing=calls.Standing.GRANTED,
+                result=None,
+                claimant="",
+                carried=False,
+                due_ms=0,
+                decision=decision_of(event.data, step.now_ms),
+            )
             if call.id == event.data.approval_id and event.data.granted
             else call
             for call in step.state.calls
