@@ -13,13 +13,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.helpers import create_ssl_context
 from pydantic import Field, SecretStr, field_validator
 
+from shared.broker.codecs import bound_decompression
 from shared.broker.lost_connections import notice_lost_connections
+from shared.broker.unreadable import read_past_the_unreadable
 from shared.errors import Invalid
 from shared.events.envelope import Address
 from shared.events.topics import RECEIVED_FROM_TENANTS, tenant_topic
 from shared.settings import Section
 
 notice_lost_connections()
+bound_decompression()
+read_past_the_unreadable()
 
 RECORD_BYTES_MAX = 1_048_576
 """The largest record, as brokers count it by default (`max.message.bytes`)."""

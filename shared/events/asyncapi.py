@@ -144,7 +144,7 @@ def _event_message(event_type: str) -> dict[str, Any]:
         "correlationId": {"$ref": "#/components/correlationIds/turn"},
         "bindings": {"kafka": {"key": _KEY, "bindingVersion": KAFKA_BINDING_VERSION}},
         "examples": [
-            {"headers": {name: text.decode() for name, text in sorted(headers)}, "payload": json.loads(value)}
+            {"headers": {name: (text or b"").decode() for name, text in sorted(headers)}, "payload": json.loads(value)}
         ],
     }
 

@@ -15,7 +15,8 @@ from shared.events.envelope import Address, Envelope
 from shared.events.topics import TOPICS
 
 B = TypeVar("B", bound=Body)
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""A value may be missing, which is not the empty one."""
 
 CONTENT_TYPE = "content-type"
 ATTRIBUTE_CHARS_MAX = 512
@@ -77,7 +78,7 @@ def sibling(headers: Headers, event_id: str, event_type: str) -> Headers:
 
 
 def decode(
-    types: Mapping[str, type[B]], key: bytes | None, headers: Collection[tuple[str, bytes]], value: bytes | None
+    types: Mapping[str, type[B]], key: bytes | None, headers: Collection[tuple[str, bytes | None]], value: bytes | None
 ) -> Envelope[B]:
     """
     The event that a record holds; *types* are the event types that its topic allows.
@@ -120,7 +121,7 @@ def source_of(tenant: str, service: str = "") -> str:
     return f"/tenants/{tenant}/{service}" if service else f"/tenants/{tenant}"
 
 
-def _attributes(headers: Collection[tuple[str, bytes]]) -> dict[str, str]:
+def _attributes(headers: Collection[tuple[str, bytes | None]]) -> dict[str, str]:
     if len(headers) > HEADERS_MAX:
         raise Invalid("bad_headers", f"the record has {len(headers)} headers; {HEADERS_MAX} are allowed")
     try:

@@ -6,7 +6,7 @@ library cancels by itself, or puts such a cancellation into a group, is no reaso
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +14,13 @@ import structlog
 
 from shared.errors import HoldfastError, Invalid, Retryable
 from shared.stage.base import Handler, Output, Record
-from shared.stage.dead_letters import RETRIES_EXHAUSTED, RejectionLimit, dead_letter, without_value
+from shared.stage.dead_letters import (
+    RETRIES_EXHAUSTED,
+    RejectionLimit,
+    dead_letter,
+    unreadable,
+    without_value,
+)
 from shared.stage.metrics import StageMetrics
 from shared.stage.outbox import Outbox
 from shared.stage.retry import Backoff
@@ -71,6 +77,8 @@ class Attempts:
 
     def observe(self, record: Record) -> None:
         """Let the handler take note of *record*; another of its key that waits for its next attempt is tried now."""
+        if record.unreadable:
+            return
         with self._unexpected.spared("observe", record):
             self._handler.observe(record)
         if self._waiting and record.key in self._waiting:
@@ -112,7 +120,7 @@ class Attempts:
     async def _attempt(self, record: Record) -> _Failure | None:
         """What kept the outputs of *record* from the log; None where they are in it."""
         try:
-            outputs = await self._handler.handle(record)
+            outputs = await self._handled(record)
         except Invalid as error:
             return _Failure(error, error.reason, rejected=True)
         except Retryable as error:
@@ -127,6 +135,11 @@ class Attempts:
         except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001  a record's boundary
             return self._told(error, "send", record)
         return None
+
+    async def _handled(self, record: Record) -> Sequence[Output]:
+        if record.unreadable:
+            raise unreadable(record)
+        return await self._handler.handle(record)
 
     def _told(self, error: BaseException, during: str, record: Record) -> _Failure:
         if passes(error):
@@ -181,6 +194,8 @@ class Attempts:
 
     async def _end(self, record: Record, reason: str) -> bool:
         """Write what the handler has to say on giving *record* up; false where that is nothing."""
+        if record.unreadable:
+            return False
         try:
             outputs = self._handler.given_up(record, reason)
             if outputs:

@@ -15,7 +15,8 @@ State = TypeVar("State")
 class Record:
     """
     One record as it was read. `topic` is the plain name, without the namespace. `fresh` tells that it was written
-    within a second or so before it was read; where it is false nothing is known.
+    within a second or so before it was read; where it is false nothing is known. `unreadable` says why the client could
+    not decode what lies at `offset`, and is empty else; such a record is dead-lettered, and handed to nobody.
     """
 
     topic: str
@@ -26,6 +27,7 @@ class Record:
     value: bytes | None
     headers: Headers = ()
     fresh: bool = field(default=False, compare=False)
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from shared.stage.base import Output, Record
 from shared.stage.settings import StageSettings
 
 RETRIES_EXHAUSTED = "retries_exhausted"
+UNREADABLE = "unreadable"
 MESSAGE_CHARS_MAX = 500
 _CONNECT = "__connect.errors."
 _OURS = "x-holdfast-"
@@ -55,6 +56,11 @@ def without_value(letter: Output) -> Output:
     """
     size = len(letter.value or b"")
     return Output(letter.topic, letter.key or b"", None, (*letter.headers, (f"{_OURS}value-bytes", str(size).encode())))
+
+
+def unreadable(record: Record) -> Invalid:
+    """Why a *record* is rejected that the client could not decode."""
+    return Invalid(UNREADABLE, f"the record or its batch cannot be decoded: {record.unreadable}")
 
 
 def reason_of(error: HoldfastError) -> str:

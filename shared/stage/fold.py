@@ -18,6 +18,7 @@ from shared.events.codec import Headers
 from shared.events.release import ConversationReleased
 from shared.stage.base import Ledger, Output, Record, Transition
 from shared.stage.commit_group import Applied, CommitGroup, Letters, StateFailedError
+from shared.stage.dead_letters import unreadable
 from shared.stage.hops import wrote
 from shared.stage.ports import Committed, Position
 from shared.stage.quarantine import MARK_BYTES_MAX, REASON, Held, Quarantine, held, release_of, why_held
@@ -106,16 +107,12 @@ class Fold(Generic[S]):
         return bool(self._moved) or self.urgent
 
     def apply(self, record: Record, now_ms: int) -> Applied:
-        """
-        Fold *record* in; one that was folded before is passed over.
-
-        Raises:
-            Fatal: too many records are rejected.
-
-        """
+        """Fold *record* in; one that was folded before is passed over."""
         if record.offset < self.positions[record.topic]:
             return Applied.PASSED
-        if record.topic == self._releases:
+        if record.unreadable:
+            applied = self._dead_letter(record, unreadable(record))
+        elif record.topic == self._releases:
             applied = self._from_operator(record, now_ms)
         elif record.key in self.quarantined:
             applied = self._set_aside(record, now_ms)
@@ -391,7 +388,7 @@ def due_of(headers: Headers) -> int | None:
     """
     for name, value in headers:
         if name == DUE_HEADER:
-            return int(value)
+            return int(value or b"")
     return None
 
 

@@ -35,6 +35,6 @@ def wrote(outputs: Sequence[Output]) -> str:
     return next((header_text(dict(output.headers), TRACEPARENT) for output in outputs if output.headers), "")
 
 
-def header_text(headers: Mapping[str, bytes], name: str) -> str:
+def header_text(headers: Mapping[str, bytes | None], name: str) -> str:
     """The header *name* as text; empty where there is none."""
     return (headers.get(name) or b"").decode(errors="replace")

@@ -8,7 +8,9 @@ from aiokafka import TopicPartition
 
 from shared.broker.clients import KafkaSettings, consumer
 from shared.broker.closing import uninterrupted
+from shared.broker.salvage import Unreadable
 from shared.events.codec import Headers
+from shared.stage.errors import UnreadableStateError
 from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.kafka_group import KafkaGroup
 from shared.stage.kafka_producers import KafkaProducer, KafkaTransactionalProducer
@@ -49,6 +51,7 @@ class KafkaChangelog:
         Raises:
             Retryable: the broker or the topic is away.
             Fatal: this process may not read the topic.
+            UnreadableStateError: a record of it cannot be decoded.
 
         """
         place = TopicPartition(f"{self._settings.namespace}{topic}", partition)
@@ -64,6 +67,8 @@ class KafkaChangelog:
                 for message in batches.get(place, ()):
                     if message.offset >= end:
                         return
+                    if isinstance(message, Unreadable):
+                        raise UnreadableStateError(topic, partition, message.first_offset, message.why)
                     yield message.key or b"", message.value, tuple(message.headers)
         except CLIENT_ERRORS as error:
             raise translated(error, f"reading {place.topic}-{partition}") from error

@@ -10,6 +10,7 @@ within seconds, and is off by default.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -18,6 +19,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import KafkaSettings, admin, consumer
 from shared.broker.closing import stop_consumer, uninterrupted
+from shared.broker.salvage import Unreadable
+from shared.broker.unreadable import WithUnreadable
 from shared.errors import Fatal, Retryable
 from shared.stage.assignor import TaskAssignor
 from shared.stage.base import Record
@@ -105,12 +108,13 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             self._check_polling()
         now = asyncio.get_running_loop().time()
         fresh = {tp: self._freshness.fresh(tp, now) for tp in batches}
-        return [
+        records = [
             Record(topic, tp.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers), fresh[tp])
             for tp, messages in batches.items()
             if tp in self._placed and (topic := self._plain[tp.topic])
             for m in messages
         ]
+        return self._marked(records, batches) if isinstance(batches, WithUnreadable) else records
 
     def pause(self, positions: Iterable[Position]) -> None:
         if partitions := self._assigned(positions):
@@ -181,6 +185,19 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._tasks = frozenset(partition.partition for partition in partitions)
         if self._listener is not None:
             self._assigning = asyncio.create_task(self._assign(self._listener, self._tasks))
+
+    def _marked(self, records: list[Record], batches: WithUnreadable) -> list[Record]:
+        """*records*, those that could not be decoded marked as such."""
+        why = {
+            (self._plain[tp.topic], tp.partition, one.offset): one.why
+            for tp, messages in batches.items()
+            for one in messages
+            if isinstance(one, Unreadable)
+        }
+        return [
+            replace(record, unreadable=why.get((record.topic, record.partition, record.offset), ""))
+            for record in records
+        ]
 
     def _check_polling(self) -> None:
         """

@@ -32,7 +32,7 @@ import structlog
 from shared.errors import Fatal, HoldfastError, Retryable
 from shared.stage.base import Ledger, Record
 from shared.stage.commit_group import CommitGroup
-from shared.stage.errors import OwnershipLost
+from shared.stage.errors import OwnershipLost, UnreadableStateError
 from shared.stage.fold import Fold
 from shared.stage.hops import hop_of
 from shared.stage.ledger_letters import LedgerLetters
@@ -241,6 +241,8 @@ class LedgerStage(Generic[S]):
                 await self._serve(number, tenure)
             except Exception as error:  # noqa: BLE001  every error of a task has its outcome here
                 self._metrics.rebalance("lost").inc()
+                if isinstance(error, UnreadableStateError):
+                    self._metrics.unexpected("changelog").inc()
                 _log.warning("task closed", stage=self._name, task=number, exc_info=error)
                 try:
                     wait_seconds = tenure.wait_after(error, asyncio.get_running_loop().time())

@@ -154,7 +154,7 @@ def release_of(record: Record) -> Held | ConversationReleased | None:
     return codec.decode({RELEASED: ConversationReleased}, record.key, record.headers, record.value).data
 
 
-def _type_of(headers: Collection[tuple[str, bytes]]) -> str:
+def _type_of(headers: Collection[tuple[str, bytes | None]]) -> str:
     types = [value for name, value in headers if name.lower() == "ce_type"]
     return (types[-1] or b"").decode(errors="replace") if types else ""
 
@@ -162,8 +162,8 @@ def _type_of(headers: Collection[tuple[str, bytes]]) -> str:
 def _held(record: Record) -> Held:
     *headers, (_, place), (_, number) = record.headers
     try:
-        topic, partition, offset = place.decode().rsplit(":", 2)
-        quarantine, _, count = number.decode().partition(":")
+        topic, partition, offset = (place or b"").decode().rsplit(":", 2)
+        quarantine, _, count = (number or b"").decode().partition(":")
         original = replace(
             record, topic=topic, partition=int(partition), offset=int(offset), headers=tuple(headers), fresh=False
         )

@@ -71,6 +71,9 @@ class StageSettings(Section):
     ledger_takeover_wait_seconds: float = Field(
         1.0, ge=0, description="the wait before a task is opened again that another process took over; it doubles"
     )
+    ledger_unreadable_wait_seconds: float = Field(
+        60.0, gt=0, description="the wait before a task is opened again whose changelog cannot be decoded"
+    )
     ledger_close_seconds: float = Field(5.0, gt=0, description="how long a task's producer may take to stop")
     epochs_remembered_max: int = Field(
         100_000, gt=0, description="conversations whose newest turn a stage remembers, the least recent forgotten first"

@@ -8,7 +8,7 @@ from random import Random
 
 from shared.errors import Fatal, Retryable
 from shared.stage.commit_group import StateFailedError
-from shared.stage.errors import OwnershipLost
+from shared.stage.errors import OwnershipLost, UnreadableStateError
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
 
@@ -72,6 +72,9 @@ class Tenure:
         """
         if isinstance(error, Fatal):
             raise error
+        if isinstance(error, UnreadableStateError):
+            # It costs its own task alone, however long it lasts: nothing of the process is at fault.
+            return self._settings.ledger_unreadable_wait_seconds
         if isinstance(error, StateFailedError):
             self._blame(error)
             return 0.0

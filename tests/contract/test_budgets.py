@@ -22,6 +22,7 @@ SWALLOWING = {
     "services/reasoner/adapters/http_retriever.py": "whatever a foreign call trips over, the turn goes on without it",
     "services/reasoner/adapters/mcp_tools.py": "whatever the SDK or a server trips over costs that call alone",
     "services/reasoner/adapters/runners.py": "whatever a foreign call trips over costs that call alone",
+    "shared/broker/unreadable.py": "what a foreign decoder trips over costs that batch alone",
     "shared/stage/committer.py": "progress that was not committed is put back, whatever was in the way",
     "shared/stage/workers.py": "a bug of the runtime costs its task, not the process",
     "shared/stage/fold.py": "a bug in a ledger costs the input, not the process",

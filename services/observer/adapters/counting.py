@@ -143,7 +143,7 @@ class Counting:
         return int(self._clock()) // buckets.MINUTE_SECONDS
 
 
-def _pairs(headers: Any) -> Collection[tuple[str, bytes]]:
+def _pairs(headers: Any) -> Collection[tuple[str, bytes | None]]:
     return headers.items() if isinstance(headers, dict) else headers or ()
 
 

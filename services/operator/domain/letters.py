@@ -66,7 +66,7 @@ class Letter:
     @cached_property
     def why(self) -> dict[str, str]:
         """The headers that the stage appended."""
-        return {name: value.decode(errors="replace") for name, value in self.record.headers[self._begins :]}
+        return {name: (value or b"").decode(errors="replace") for name, value in self.record.headers[self._begins :]}
 
     @cached_property
     def original_headers(self) -> Headers:
@@ -170,7 +170,7 @@ class Box:
         names = [name for name, _ in record.headers]
         # A sender may put any header on what it sends; a letter of that has the stage's block after it.
         if names == [DRIVEN_AGAIN]:
-            self.driven_ms[record.headers[0][1].decode(errors="replace")] = record.timestamp_ms
+            self.driven_ms[(record.headers[0][1] or b"").decode(errors="replace")] = record.timestamp_ms
         elif names == [ERASED] and record.key is not None:
             self.erased_ms[record.key] = record.timestamp_ms
         else:

@@ -53,7 +53,7 @@ MODEL_STAGES = {
 
 async def dead_letters_are_whole(world: World) -> None:
     """Every record that had to be refused lies in `dead.letters`, key and value byte for byte, headers kept."""
-    letters: defaultdict[tuple[bytes, str], list[dict[str, bytes]]] = defaultdict(list)
+    letters: defaultdict[tuple[bytes, str], list[dict[str, bytes | None]]] = defaultdict(list)
     async for letter in raw_records(world.stack.kafka, (topics.DEAD_LETTERS,)):
         letters[letter.key, _digest(letter.value)].append(dict(letter.headers))
     refused = [one for one in world.sent if not one.expected]

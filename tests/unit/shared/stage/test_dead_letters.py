@@ -6,6 +6,7 @@ from shared.errors import Fatal, Invalid, Retryable
 from shared.stage.base import Record
 from shared.stage.dead_letters import MESSAGE_CHARS_MAX, RejectionLimit, dead_letter, without_value
 from shared.stage.settings import StageSettings
+from shared.stage.sizes import fitted
 
 RECORD = Record(
     "turns.opened", 3, 41, 0, b"acme:\xff", b"\x00\xff not json", (("ce_id", b"1"), ("ce_id", b"2"), ("odd", b"\xfe"))
@@ -85,3 +86,10 @@ def test_what_leaves_the_window_counts_no_more():
             limited.rejected("m", "bad_json")
         for _ in range(7):
             limited.accepted()
+
+
+@pytest.mark.parametrize("headers", [(("x-trace", None),), (("", b"1"),), (("ce_id", None), ("", None))])
+def test_a_header_without_value_or_name_is_a_letters_content_like_any_other(headers):
+    record = Record("conversation.events", 0, 0, 0, b"acme:1", b"{}", headers)
+    letter = fitted(dead_letter("m", record, Invalid("bad_body", ""), attempts=1, first_failed_at=0.0))
+    assert letter.headers[: len(headers)] == headers

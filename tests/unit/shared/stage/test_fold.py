@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from shared.broker.clients import RECORD_BYTES_MAX
@@ -150,3 +152,12 @@ def test_due_times_are_read_from_the_changelogs_header():
     assert due_of(()) is None
     with pytest.raises(ValueError, match="invalid literal"):
         due_of((("due", b"soon"),))
+
+
+def test_what_the_client_could_not_decode_is_a_dead_letter_and_not_the_ledgers_to_see(fold, ledger, make_record):
+    fold.apply(replace(make_record(12), unreadable="CorruptRecordException"), 1)
+    group = fold.seal()
+
+    assert ledger.seen == []
+    assert group.rejected == ["unreadable"]
+    assert group.progress == {Position("in", 3): Committed(13)}

@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import Fatal, Retryable
 from shared.stage.commit_group import StateFailedError
-from shared.stage.errors import OwnershipLost
+from shared.stage.errors import OwnershipLost, UnreadableStateError
 from shared.stage.settings import StageSettings
 from shared.stage.tenure import Restarts, Tenure
 
@@ -81,3 +81,11 @@ def test_states_that_cannot_be_written_never_stop_the_process(begin):
 def test_a_fatal_error_is_fatal(begin):
     with pytest.raises(Fatal, match="no such topic"):
         begin().wait_after(Fatal("no such topic"), 0)
+
+
+def test_a_changelog_that_cannot_be_decoded_keeps_its_own_task_closed_for_ever_and_no_other():
+    settings = StageSettings(restarts_max=0, ledger_unreadable_wait_seconds=9)
+    tenure = Tenure(settings, Restarts("conversations", settings))
+    error = UnreadableStateError("conversation.state", 3, 41, "CorruptRecordException")
+    assert [tenure.wait_after(error, now) for now in range(20)] == [9.0] * 20
+    assert "conversation.state-3 cannot be decoded at offset 41" in str(error)
