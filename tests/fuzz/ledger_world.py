@@ -30,7 +30,7 @@ from tests.fuzz.door import CANARY, OTHER, OWNER, Broken, unseen
 from tests.fuzz.entry import Entry
 
 INPUTS = (*RECEIVED_FROM_TENANTS, *RESULT_TOPICS)
-STEP_MS = 700
+STEP_MS = 3_000
 CACHE_BYTES_MAX = 4_096
 """So small that states are decoded again and again."""
 WAKES_MAX = 50

@@ -20,7 +20,7 @@ CHANGES_MAX = 3
 TRIES_MAX = 5
 """Some changes change nothing, as an empty list that is turned round."""
 NODES_MAX = 5_000
-DEPTHS = (33, 70, 198, 500, 2_000, 20_000)
+DEPTHS = (12, 31, 33, 70, 198, 500, 2_000, 20_000)
 LENGTHS = (33, 300, 2_000)
 TEXT_CHARS_MAX = 200_000
 _RAW = "\ue000raw{}\ue000"

@@ -69,6 +69,7 @@ async def test_the_cache_key_depends_on_the_static_part_alone(make_request):
         (choice("stop", content=None, refusal="No."), "", "refusal"),
         (choice("tool_calls", content=None), "", "other"),
         (choice(None, content=[{"type": "text"}]), "", "other"),
+        (choice(None, content=[{"type": ["text"], "text": "odd"}, {"type": {}, "text": "odder"}]), "", "other"),
     ],
 )
 async def test_how_an_answer_ended_is_mapped(make_request, answer, text, finish):
