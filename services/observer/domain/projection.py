@@ -17,8 +17,11 @@ def with_turn(state: Projection | None, partition: int, offset: int, closed: Tur
     """
     *state* after the turn of the record at *offset*, or None if it is applied already (see buckets.py for why the
     offset tells). Of an erased conversation nothing is kept but that it is.
+
+    Offsets of different partitions do not compare: a platform that partitions by a rule of its own may give a
+    conversation two.
     """
-    if state is not None and offset <= state["offset"]:
+    if state is not None and state["partition"] == partition and offset <= state["offset"]:
         return None
     base = {"partition": partition, "offset": offset, "closed_at": closed.closed_at.timestamp()}
     if closed.reason == ClosedBy.ERASED:

@@ -65,7 +65,7 @@ async def erase(
         probes = await _probes(settings, publisher, address, partitions, agent, seconds_max) if probe else {}
     await _bar_letters(settings, address, begun_ms)
     told("reading what topics still hold")
-    survey = await _settled_survey(settings, address, seconds_max)
+    survey = await _settled_survey(settings, address, seconds_max if probe else 0.0)
     return Certificate(address, erased.id, datetime.now(UTC), proofs(survey, partitions, probes), survey)
 
 

@@ -230,7 +230,7 @@ def test_the_worst_that_may_come_fits_one_record(world):
     w = world(limits={"message_bytes": 65_536, "window_messages": 500, "window_tokens": 100_000})
     w.tell("variable.set", name="v", value="\x01" * 4_096)
     for number in range(110):
-        w.post("\x01" * 65_536 if number % 2 else "\U0001f600" * 16_384, event_id=f"{number:04}" + "\U0001f600" * 252)
+        w.post("\x01" * 65_536 if number % 2 else "\U0001f600" * 16_384, event_id=f"{number:04}" + "\U0001f600" * 63)
     w.tell("conversation.mode_changed", mode="auto")
     assert len(w.opened[-1].covers) == 100
     assert len(w.data) < STATE_BYTES_MAX

@@ -127,7 +127,7 @@ def test_checks_find_what_the_schema_cannot_see(text: bytes, place: int, rule: s
 )
 def test_a_text_that_hides_characters_is_a_warning_that_names_them(text: bytes, line: int, told: str) -> None:
     (finding,) = parse(text, "desk.yaml").findings
-    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "unseen_character", line)
+    assert (finding.severity, finding.rule, finding.line) == (Severity.WARNING, "hidden_characters", line)
     assert told in finding.reason
 
 

@@ -20,6 +20,12 @@ def test_a_replayed_turn_changes_nothing(turn):
     assert with_turn(state, 3, 4, turn()) is None
 
 
+def test_a_turn_in_another_partition_is_no_replay(turn):
+    state = with_turn(None, 3, 10, turn())
+
+    assert with_turn(state, 1, 2, turn("rejected", reason="erased", responded=False))["erased"] is True
+
+
 def test_of_an_erased_conversation_nothing_is_kept_but_that_it_is(turn):
     state = with_turn(with_turn(None, 0, 1, turn()), 0, 2, turn("rejected", reason="erased", responded=False))
 
