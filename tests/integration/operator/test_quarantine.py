@@ -38,8 +38,8 @@ DAMAGED, WELL = Address("acme", "damaged"), Address("acme", "well")
 
 
 @pytest.fixture
-async def kafka(embedded_settings):
-    settings = KafkaSettings(**embedded_settings.model_dump() | {"namespace": "quarantine."})
+async def kafka(broker_settings):
+    settings = KafkaSettings(**broker_settings.model_dump() | {"namespace": "quarantine."})
     await create_topics(settings, TopicsSettings(partitions=2))
     async with producer(settings) as client:
         await client.send_and_wait(f"quarantine.{CONVERSATIONS_STATE}", b"no state", key=DAMAGED.key)
