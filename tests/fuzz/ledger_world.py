@@ -13,6 +13,7 @@ from services.conversations.metrics import ConversationsMetrics
 from services.conversations.settings import ConversationsSection
 from services.conversations.stage import ConversationLedger
 from shared.broker.clients import RECORD_BYTES_MAX
+from shared.errors import Invalid
 from shared.events import codec
 from shared.events.conversation import Author, MessagePosted
 from shared.events.envelope import Address, Envelope
@@ -20,9 +21,8 @@ from shared.events.topics import CONVERSATION_EVENTS, CONVERSATIONS_STATE, DEAD_
 from shared.events.turns import TurnOpened
 from shared.stage.base import Output, Record
 from shared.stage.commit_group import CommitGroup
+from shared.stage.dead_letters import dead_letter
 from shared.stage.fold import Fold
-from shared.stage.ledger_letters import LedgerLetters
-from shared.stage.settings import StageSettings
 from shared.stage.state import KeyedState, MemoryStateStore
 from shared.stage.timers import Timers
 from tests.fuzz.desk import AGENT, NOW, NOW_MS, QUESTION, directory
@@ -38,7 +38,22 @@ GROUP_MAX = 1_000_000_000
 CONVERSATIONS = {OWNER: ("c-1", "c-2", "c-3"), OTHER: ("b-1",)}
 UNEXPECTED = "unexpected_error"
 """The reason of a dead letter that tells of a fault of the ledger, not of the record."""
-_LETTERS = StageSettings(dead_letters_consecutive_max=1_000_000, dead_letters_ratio_max=1.0)
+
+
+class _Letters:
+    """Dead letters at any rate; *clock* tells unix seconds."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    def accepted(self) -> None:
+        """See `shared.stage.commit_group.Letters`."""
+
+    def rejected(self, record: Record, error: Invalid) -> Output:
+        """See `shared.stage.commit_group.Letters`."""
+        return dead_letter("conversations", record, error, attempts=1, first_failed_at=self._clock())
+
+    held = rejected
 
 
 class LedgerWorld:
@@ -54,7 +69,7 @@ class LedgerWorld:
         self._ledger = ConversationLedger(directory(), _bounds(), _metrics())
         self._store = MemoryStateStore()
         self._apart: list[str] = []
-        self._letters = LedgerLetters("conversations", _LETTERS, lambda: self.now_ms / 1_000)
+        self._letters = _Letters(lambda: self.now_ms / 1_000)
         self._fold = self._new(Timers())
         self.outputs: list[Output] = []
 
