@@ -14,15 +14,11 @@ import structlog
 
 from shared.errors import HoldfastError, Invalid, Retryable
 from shared.stage.base import Handler, Output, Record
-from shared.stage.dead_letters import (
-    RETRIES_EXHAUSTED,
-    RejectionLimit,
-    dead_letter,
-    unreadable,
-    without_value,
-)
+from shared.stage.dead_letters import RETRIES_EXHAUSTED, dead_letter, unreadable, without_value
+from shared.stage.letter_pace import LetterPace
 from shared.stage.metrics import StageMetrics
 from shared.stage.outbox import Outbox
+from shared.stage.ports import Position
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
 from shared.stage.unexpected import UNEXPECTED_ERROR, Unexpected, passes
@@ -45,7 +41,7 @@ class _Failure:
 
 class Attempts:
     """
-    Takes records from *handler* to the log. *clock* tells unix seconds.
+    Takes records from *handler* to the log. *pace* is told of dead letters. *clock* tells unix seconds.
 
     A record that has to wait for its next attempt holds its key only; another record of the same key cuts the wait
     short, because it may have made the first one pointless.
@@ -58,6 +54,7 @@ class Attempts:
         outbox: Outbox,
         *,
         settings: StageSettings,
+        pace: LetterPace,
         metrics: StageMetrics,
         clock: Callable[[], float],
         random: Random,
@@ -68,7 +65,7 @@ class Attempts:
         self._attempts_max = settings.retry_attempts_max
         self._unexpected_max = settings.unexpected_attempts_max
         self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, random)
-        self._limit = RejectionLimit(settings)
+        self._pace = pace
         self._metrics = metrics
         self._unexpected = Unexpected(stage, metrics)
         self._clock = clock
@@ -95,7 +92,7 @@ class Attempts:
         Handle *record* and return when its outputs are acknowledged; false where it was given back because of `stop`.
 
         Raises:
-            Fatal: the stage must not go on; see `RejectionLimit`.
+            Fatal: the stage must not go on, for the handler's sake.
 
         """
         attempts = unexpected = 0
@@ -105,7 +102,6 @@ class Attempts:
             failure = await self._attempt(record)
             if failure is None:
                 self._acknowledge(record)
-                self._limit.accepted()
                 return True
             first_failed_at = first_failed_at or self._clock()
             unexpected += failure.unexpected
@@ -174,6 +170,7 @@ class Attempts:
     async def _give_up(self, record: Record, failure: _Failure, attempts: int, first_failed_at: float) -> None:
         ended = await self._end(record, failure.reason)
         if failure.rejected or not ended:
+            self._pace.letter(Position(record.topic, record.partition), asyncio.get_running_loop().time())
             letter = dead_letter(self._stage, record, failure.error, attempts=attempts, first_failed_at=first_failed_at)
             await self._write(letter, record)
             self._metrics.dead_letter(failure.reason).inc()
@@ -189,8 +186,6 @@ class Attempts:
             partition=record.partition,
             offset=record.offset,
         )
-        if failure.rejected:
-            self._limit.rejected(self._stage, failure.reason)
 
     async def _end(self, record: Record, reason: str) -> bool:
         """Write what the handler has to say on giving *record* up; false where that is nothing."""

@@ -53,21 +53,12 @@ class CommitGroup:
 
 
 class Letters(Protocol):
-    """Who makes dead letters of records, and knows how many may be."""
-
-    def accepted(self) -> None:
-        """A record was handled."""
+    """Who makes dead letters of records."""
 
     def rejected(self, record: Record, error: Invalid) -> Output:
-        """
-        The letter of a *record* that the ledger called invalid.
-
-        Raises:
-            Fatal: there are too many.
-
-        """
+        """The letter of a *record* that the ledger called invalid."""
         ...
 
     def held(self, record: Record, error: Invalid) -> Output:
-        """The letter of a *record* whose key is in quarantine; there may be any number."""
+        """The letter of a *record* whose key is in quarantine."""
         ...

@@ -9,7 +9,8 @@ what was under way.
 
 Backpressure: at most `in_flight_max` records are worked on, at most `read_ahead_max` more are read and not done, and at
 most `span_max` offsets lie between the oldest and the newest of a position; beyond that nothing is fetched (the group
-is still polled, so that it knows us alive).
+is still polled, so that it knows us alive). Nor is a position fetched that rests after too many dead letters
+(letter_pace.py).
 
 Tenants whose records wait for a place take turns (places.py). That keeps a burst of one tenant from the others as long
 as it fits what is read ahead. A tenant that asks for more than the stage can do for long fills that, and the span of
@@ -31,6 +32,7 @@ from shared.stage.base import Handler, Record
 from shared.stage.committer import Committer
 from shared.stage.concurrent_task import ConcurrentTask
 from shared.stage.errors import OwnershipLost
+from shared.stage.letter_pace import LetterPace
 from shared.stage.metrics import StageMetrics
 from shared.stage.outbox import Outbox
 from shared.stage.patience import persist
@@ -81,8 +83,16 @@ class ConcurrentStage:
         self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, random)
         self._producer = broker.producer()
         self._outbox = Outbox(self._producer, self._backoff)
+        self._pace = LetterPace(settings.dead_letters_per_second)
         self._attempts = Attempts(
-            name, handler, self._outbox, settings=settings, metrics=metrics, clock=clock, random=random
+            name,
+            handler,
+            self._outbox,
+            settings=settings,
+            pace=self._pace,
+            metrics=metrics,
+            clock=clock,
+            random=random,
         )
         self._tasks: dict[int, ConcurrentTask] = {}
         self._committer = Committer(name, self._tasks.values, self._outbox, metrics, clock, settings)
@@ -231,6 +241,7 @@ class ConcurrentStage:
         if not self._certain:
             return
         held = {p for task in self._tasks.values() for p in (task.positions() if saturated else task.full())}
+        held |= self._pace.resting(asyncio.get_running_loop().time())
         self._group.pause(held - self._held)
         self._group.resume(self._held - held)
         self._held = held

@@ -5,13 +5,11 @@ The headers are Kafka Connect's (`DeadLetterQueueReporter`), which its tools rea
 them quotes the record: an `Invalid`'s message names fields and limits, and it is shortened.
 """
 
-from collections import deque
 from datetime import UTC, datetime
 
-from shared.errors import Fatal, HoldfastError, Invalid
+from shared.errors import HoldfastError, Invalid
 from shared.events.topics import DEAD_LETTERS
 from shared.stage.base import Output, Record
-from shared.stage.settings import StageSettings
 
 RETRIES_EXHAUSTED = "retries_exhausted"
 UNREADABLE = "unreadable"
@@ -66,51 +64,3 @@ def unreadable(record: Record) -> Invalid:
 def reason_of(error: HoldfastError) -> str:
     """The bounded word for *error*."""
     return error.reason if isinstance(error, Invalid) else RETRIES_EXHAUSTED
-
-
-class RejectionLimit:
-    """
-    Stops a stage that rejects everything: then the fault is the stage's or its configuration's, and dead-lettering on
-    would empty the topic into `dead.letters` (arroyo's DlqLimit). Counts `Invalid` only; a dependency that is away
-    rejects nothing.
-    """
-
-    def __init__(self, settings: StageSettings) -> None:
-        self._consecutive_max = settings.dead_letters_consecutive_max
-        self._ratio_max = settings.dead_letters_ratio_max
-        self._recent: deque[bool] = deque(maxlen=settings.dead_letters_window_records)
-        self._rejected = 0
-        self._consecutive = 0
-
-    def accepted(self) -> None:
-        """A record was handled."""
-        self._note(rejected=False)
-        self._consecutive = 0
-
-    def rejected(self, stage: str, reason: str) -> None:
-        """
-        A record was rejected.
-
-        Raises:
-            Fatal: too many in a row, or too large a share of a full window.
-
-        """
-        self._note(rejected=True)
-        self._consecutive += 1
-        if self._consecutive >= self._consecutive_max:
-            raise Fatal(self._complaint(stage, reason, f"the last {self._consecutive} records"))
-        full = len(self._recent) == self._recent.maxlen
-        if full and self._rejected > self._ratio_max * len(self._recent):
-            raise Fatal(self._complaint(stage, reason, f"{self._rejected} of the last {len(self._recent)} records"))
-
-    def _note(self, *, rejected: bool) -> None:
-        if len(self._recent) == self._recent.maxlen:
-            self._rejected -= self._recent[0]
-        self._recent.append(rejected)
-        self._rejected += rejected
-
-    def _complaint(self, stage: str, reason: str, share: str) -> str:
-        return (
-            f"{stage} rejected {share} (the last one as {reason}): look at {DEAD_LETTERS} and at what writes the "
-            "stage's input; HOLDFAST_STAGE_DEAD_LETTERS_CONSECUTIVE_MAX and _RATIO_MAX set the limit"
-        )

@@ -239,8 +239,6 @@ class Fold(Generic[S]):
         group.outputs += transition.outputs
         group.size_bytes += size_bytes
         self._begin_hop(record, transition)
-        if record is not None:
-            self._letters.accepted()
         return Applied.CHANGED if changed or transition.outputs else Applied.UNCHANGED
 
     def _change(self, key: bytes, transition: Transition[S]) -> None:

@@ -39,6 +39,8 @@ from shared.stage.ledger_letters import LedgerLetters
 from shared.stage.ledger_log import tell_quarantine
 from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.ledger_task import LedgerTask
+from shared.stage.letter_pace import LetterPace, Rests
+from shared.stage.patience import persist, wait_for_stop
 from shared.stage.ports import Broker, Position, TransactionalProducer
 from shared.stage.restore import positions_to_read, restore
 from shared.stage.retry import Backoff
@@ -110,7 +112,11 @@ class LedgerStage(Generic[S]):
         self._random = random or Random()
         self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, self._random)
         self._restarts = Restarts(name, settings)
-        self._letters = LedgerLetters(name, settings, self._clock)
+        self._pace = LetterPace(settings.dead_letters_per_second)
+        self._rests = Rests(self._pace)
+        self._letters = LedgerLetters(
+            name, self._clock, lambda position: self._pace.letter(position, asyncio.get_running_loop().time())
+        )
 
     @property
     def owned(self) -> int:
@@ -122,7 +128,7 @@ class LedgerStage(Generic[S]):
         Work until *stop* is set; then commit what is applied, within the drain budget, and leave the group.
 
         Raises:
-            Fatal: too many records are rejected, or unexpected errors met. Nothing more is committed.
+            Fatal: too many unexpected errors met. Nothing more is committed.
 
         """
         try:
@@ -167,18 +173,11 @@ class LedgerStage(Generic[S]):
 
     async def _join(self, stop: asyncio.Event) -> bool:
         """Join the group, however long the broker takes to be there; false when *stop* came first."""
-        attempt = 0
-        while not stop.is_set():
-            self._health.beat(BEAT)
-            try:
-                await self._group.start(self)
-            except Retryable as error:
-                attempt += 1
-                _log.warning("cannot join the group yet", stage=self._name, error=str(error), attempt=attempt)
-                await _sleep(self._backoff.wait_seconds(attempt, error), stop)
-            else:
-                return True
-        return False
+        return await persist("join the group", self._start, stop, self._backoff)
+
+    async def _start(self) -> None:
+        self._health.beat(BEAT)
+        await self._group.start(self)
 
     async def _join_anew(self, error: OwnershipLost, stop: asyncio.Event) -> None:
         """The membership is broken. The tasks go on: their producers, not the membership, protect what they write."""
@@ -195,13 +194,14 @@ class LedgerStage(Generic[S]):
             self._health.beat(BEAT)
             before = dict(self._open)
             try:
+                self._let_rest()
                 records = await self._group.fetch(
                     records_max=self._settings.fetch_records_max, wait_seconds=self._settings.fetch_wait_seconds
                 )
             except Retryable as error:
                 attempt += 1
                 _log.warning("cannot fetch; trying again", stage=self._name, error=str(error), attempt=attempt)
-                await _sleep(self._backoff.wait_seconds(attempt, error), stop)
+                await wait_for_stop(self._backoff.wait_seconds(attempt, error), stop)
             except OwnershipLost as error:
                 await self._join_anew(error, stop)
             else:
@@ -318,13 +318,22 @@ class LedgerStage(Generic[S]):
         try:
             for topic, offset in task.fold.positions.items():
                 self._group.seek(Position(topic, task.number), offset)
-            self._group.resume(self._positions_of(task.number))
+            self._group.resume(self._rests.awake(self._positions_of(task.number)))
         except HoldfastError as error:
             task.fail(error)
 
     def _hold(self, number: int, held: bool) -> None:
         if not self._in_doubt and number in self._open:
-            (self._group.pause if held else self._group.resume)(self._positions_of(number))
+            positions = self._positions_of(number)
+            self._group.pause(positions) if held else self._group.resume(self._rests.awake(positions))
+
+    def _let_rest(self) -> None:
+        """Pause the positions whose dead letters come too fast, and read on in those that have rested."""
+        if self._in_doubt:
+            return
+        begun, ended = self._rests.look(asyncio.get_running_loop().time())
+        self._group.pause(begun)
+        self._group.resume(one for one in ended if (task := self._open.get(one.partition)) and not task.held)
 
     def _committed(self, tenure: Tenure, group: CommitGroup, seconds: float) -> None:
         tenure.committed()
@@ -389,12 +398,3 @@ async def _end(jobs: Sequence[asyncio.Task[None]]) -> None:
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-
-
-async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    """Sleep, unless *stop* comes first."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

@@ -8,33 +8,26 @@ import structlog
 
 from shared.errors import Invalid
 from shared.stage.base import Output, Record
-from shared.stage.dead_letters import RejectionLimit, dead_letter
-from shared.stage.settings import StageSettings
+from shared.stage.dead_letters import dead_letter
+from shared.stage.ports import Position
 
 _log = structlog.get_logger(__name__)
 
 
 class LedgerLetters:
-    """A `shared.stage.fold.Letters` of the stage *name*; *clock* tells unix seconds."""
+    """
+    A `shared.stage.fold.Letters` of the stage *name*; *clock* tells unix seconds. *rejecting* is told the
+    position of each record that is rejected.
+    """
 
-    def __init__(self, name: str, settings: StageSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, clock: Callable[[], float], rejecting: Callable[[Position], None]) -> None:
         self._name = name
         self._clock = clock
-        self._limit = RejectionLimit(settings)
-
-    def accepted(self) -> None:
-        """A record was handled."""
-        self._limit.accepted()
+        self._rejecting = rejecting
 
     def rejected(self, record: Record, error: Invalid) -> Output:
-        """
-        The letter of a *record* that the ledger called invalid.
-
-        Raises:
-            Fatal: there are too many.
-
-        """
-        self._limit.rejected(self._name, error.reason)
+        """The letter of a *record* that the ledger called invalid."""
+        self._rejecting(Position(record.topic, record.partition))
         _log.warning(
             "record dead-lettered",
             stage=self._name,

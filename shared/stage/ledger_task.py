@@ -40,7 +40,8 @@ class LedgerTask(Generic[S]):
     what is applied meanwhile is the next group. A transaction is opened only to be committed, so readers are held
     back for milliseconds.
 
-    *hold* is called with `True` when records wait because the group is full, and with `False` when none wait any more.
+    *hold* is called with `True` when records wait because the group is full, and with `False` when none wait any more;
+    `held` says which it was.
     *committed* is told of each group that is durable, with the seconds its transaction took.
     """
 
@@ -68,7 +69,7 @@ class LedgerTask(Generic[S]):
         self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, random)
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Record] = deque()
-        self._held = False
+        self.held = False
         self._draining = False
         self._failure: Exception | None = None
         self._commit_wanted = asyncio.Event()
@@ -95,7 +96,7 @@ class LedgerTask(Generic[S]):
     def rewind(self) -> None:
         """Forget the records that wait: they are read again from the fold's positions."""
         self._inbox.clear()
-        self._held = False
+        self.held = False
 
     def fail(self, error: Exception) -> None:
         """Let `run` raise *error*, if nothing else failed before."""
@@ -195,9 +196,9 @@ class LedgerTask(Generic[S]):
             self._lazy = self._loop.call_later(self._settings.ledger_idle_commit_seconds, self._commit_wanted.set)
 
     def _hold_or_release(self) -> None:
-        if self._held != bool(self._inbox):
-            self._held = not self._held
-            self._hold(self._held)
+        if self.held != bool(self._inbox):
+            self.held = not self.held
+            self._hold(self.held)
 
     def _continue_or_sleep(self) -> None:
         if self.fold.full:

@@ -43,3 +43,12 @@ async def unless(stop: asyncio.Event, action: Coroutine[Any, Any, None]) -> bool
         for task in (acting, stopping):
             task.cancel()
         await asyncio.wait([acting, stopping])
+
+
+async def wait_for_stop(seconds: float, stop: asyncio.Event) -> None:
+    """Sleep, unless *stop* comes first."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -44,16 +44,12 @@ class StageSettings(Section):
     )
     restarts_window_seconds: float = Field(60.0, gt=0, description="the past that restarts are counted in")
     drain_seconds: float = Field(20.0, ge=0, description="how long work under way may go on after SIGTERM")
-    dead_letters_consecutive_max: int = Field(
-        50, gt=0, description="dead letters in a row (per process) that stop the stage: the fault is not the records'"
-    )
-    dead_letters_ratio_max: float = Field(
-        0.2,
+    dead_letters_per_second: float = Field(
+        200.0,
         gt=0,
-        le=1,
-        description="share of dead letters among the last `dead_letters_window_records` that stops the stage",
+        description="records of one topic, in this process, that may be rejected a second, after a burst of ten "
+        "seconds' worth; beyond it that topic is read more slowly",
     )
-    dead_letters_window_records: int = Field(1_000, gt=0, description="the past that the share is taken of")
     ledger_pause_seconds: float = Field(
         0.005, ge=0, description="the least time between two transactions of a task; see shared/stage/ledger_task.py"
     )

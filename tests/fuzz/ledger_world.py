@@ -46,9 +46,6 @@ class _Letters:
     def __init__(self, clock):
         self._clock = clock
 
-    def accepted(self) -> None:
-        """See `shared.stage.commit_group.Letters`."""
-
     def rejected(self, record: Record, error: Invalid) -> Output:
         """See `shared.stage.commit_group.Letters`."""
         return dead_letter("conversations", record, error, attempts=1, first_failed_at=self._clock())

@@ -208,8 +208,6 @@ def _stage_settings(span_max: int, group_records_max: int, cache_bytes_max: int)
         retry_wait_max_seconds=1.0,
         # A stage that gives up after so many faults is right to; here every process is to go on.
         restarts_max=UNLIMITED,
-        dead_letters_consecutive_max=UNLIMITED,
-        dead_letters_ratio_max=1.0,
         drain_seconds=DRAIN_SECONDS,
         ledger_idle_commit_seconds=0.3,
         ledger_group_records_max=group_records_max,

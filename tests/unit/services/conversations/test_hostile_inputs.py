@@ -42,9 +42,6 @@ DEEP = st.integers(1, 400).map(lambda levels: json.loads("[" * min(levels, 200) 
 
 
 class Letters:
-    def accepted(self):
-        pass
-
     def rejected(self, record, error):
         return dead_letter("conversations", record, error, attempts=1, first_failed_at=1.0)
 

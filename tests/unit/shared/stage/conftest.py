@@ -149,12 +149,7 @@ def ledger():
 
 
 class Letters:
-    """Letters that are the record and nothing else; `counted` is how many records were handled."""
-
-    counted = 0
-
-    def accepted(self):
-        self.counted += 1
+    """Letters that are the record and nothing else."""
 
     def rejected(self, record, _error):
         return Output("dead.letters", record.key, record.value)

@@ -1,11 +1,10 @@
-"""A dead letter is the record byte for byte, with the reason; a stage that rejects everything stops."""
+"""A dead letter is the record byte for byte, with the reason."""
 
 import pytest
 
-from shared.errors import Fatal, Invalid, Retryable
+from shared.errors import Invalid, Retryable
 from shared.stage.base import Record
-from shared.stage.dead_letters import MESSAGE_CHARS_MAX, RejectionLimit, dead_letter, without_value
-from shared.stage.settings import StageSettings
+from shared.stage.dead_letters import MESSAGE_CHARS_MAX, dead_letter, without_value
 from shared.stage.sizes import fitted
 
 RECORD = Record(
@@ -52,40 +51,6 @@ def test_a_letter_too_large_for_the_broker_tells_its_size_instead():
     letter = without_value(dead_letter("m", RECORD, Invalid("bad_json", ""), attempts=1, first_failed_at=0.0))
     assert letter.value is None
     assert dict(letter.headers)["x-holdfast-value-bytes"] == b"11"
-
-
-def limit(**changes):
-    return RejectionLimit(StageSettings(**{"dead_letters_window_records": 10, **changes}))
-
-
-def test_too_many_in_a_row_stop_the_stage():
-    limited = limit(dead_letters_consecutive_max=3)
-    limited.rejected("m", "bad_json")
-    limited.rejected("m", "bad_json")
-    limited.accepted()
-    limited.rejected("m", "bad_json")
-    limited.rejected("m", "bad_json")
-    with pytest.raises(Fatal, match="last 3 records"):
-        limited.rejected("m", "bad_json")
-
-
-def test_too_large_a_share_of_a_full_window_stops_the_stage():
-    limited = limit(dead_letters_ratio_max=0.3)
-    for _ in range(3):
-        limited.rejected("m", "bad_json")
-    for _ in range(6):
-        limited.accepted()
-    with pytest.raises(Fatal, match="4 of the last 10"):
-        limited.rejected("m", "bad_json")
-
-
-def test_what_leaves_the_window_counts_no_more():
-    limited = limit(dead_letters_ratio_max=0.3)
-    for _ in range(10):
-        for _ in range(3):
-            limited.rejected("m", "bad_json")
-        for _ in range(7):
-            limited.accepted()
 
 
 @pytest.mark.parametrize("headers", [(("x-trace", None),), (("", b"1"),), (("ce_id", None), ("", None))])

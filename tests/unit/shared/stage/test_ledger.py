@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from shared.errors import Fatal, Invalid, Retryable
+from shared.errors import Invalid, Retryable
 from shared.stage.base import Output, Transition
 from shared.stage.errors import OwnershipLost
 from shared.stage.ledger import BEAT, LedgerStage
@@ -20,7 +20,7 @@ from shared.stage.ports import Position
 from shared.stage.settings import StageSettings
 from shared.telemetry.health import Health
 
-PARTITIONS = {"in": 2, "state": 2, "out": 2, "dead.letters": 2}
+PARTITIONS = {"in": 2, "other": 2, "state": 2, "out": 2, "dead.letters": 2}
 
 
 class Counter:
@@ -68,10 +68,11 @@ class World:
         self.registry = registry
         self.health = Health(clock=self.now)
         self.metrics = LedgerMetrics(registry, "counter")
+        self.inputs = ["in"]
 
-    def feed(self, *values, partition=0, key=b"k"):
+    def feed(self, *values, partition=0, key=b"k", topic="in"):
         for value in values:
-            self.broker.append(Output("in", key, value), partition)
+            self.broker.append(Output(topic, key, value), partition)
 
     def out(self, partition=0):
         return [r.value.decode() for r in self.broker.records("out", partition)]
@@ -85,7 +86,7 @@ class World:
             "counter",
             client or self.broker.connect(),
             self.ledger,
-            inputs=["in"],
+            inputs=self.inputs,
             changelog="state",
             settings=StageSettings(**settings),
             metrics=self.metrics,
@@ -305,13 +306,38 @@ def test_invalid_records_go_to_dead_letters_and_the_next_ones_are_applied(virtua
     virtual(main())
 
 
-def test_a_stage_that_rejects_everything_stops(virtual, registry):
+def test_rejected_records_never_stop_a_stage_and_slow_their_own_topic_alone(virtual, registry):
     async def main():
         world = World(registry)
         world.ledger.errors[b"bad"] = Invalid("bad_json", "no")
-        world.feed(*[b"bad"] * 60)
-        with pytest.raises(Fatal, match="counter rejected the last 50 records"):
-            await world.stage().run(asyncio.Event())
+        world.inputs = ["in", "other"]
+        async with world.running(dead_letters_per_second=2.0, fetch_records_max=5):
+            world.feed(*[b"bad"] * 60)
+            await asyncio.sleep(5)
+            assert 20 <= len(reasons(world)) < 60
+            world.feed(b"good", topic="other")
+            await asyncio.sleep(0.5)
+            assert world.out() == ["good 1"]
+            await asyncio.sleep(60)
+            assert len(reasons(world)) == 60
+
+    virtual(main())
+
+
+def test_a_position_that_rests_keeps_no_stage_from_stopping_and_nothing_is_lost(virtual, registry):
+    async def main():
+        world = World(registry)
+        world.ledger.errors[b"bad"] = Invalid("bad_json", "no")
+        settings = {"dead_letters_per_second": 0.1, "fetch_records_max": 1}
+        async with world.running(**settings):
+            world.feed(*[b"bad"] * 5, b"good")
+            await asyncio.sleep(1)
+            assert len(reasons(world)) < 5
+            stopped_at = world.now()
+        assert world.now() - stopped_at < 1
+        async with world.running(**settings):
+            await asyncio.sleep(120)
+            assert (len(reasons(world)), world.out()) == (5, ["good 1"])
 
     virtual(main())
 
@@ -416,7 +442,7 @@ def test_any_number_of_records_may_be_held(virtual, registry):
     async def main():
         world = World(registry)
         world.ledger.errors[b"poison"] = KeyError("bug")
-        async with world.running(dead_letters_consecutive_max=3):
+        async with world.running(dead_letters_per_second=0.01):
             world.feed(b"poison", *[b"a"] * 20)
             await asyncio.sleep(1)
             assert len(reasons(world)) == 21

@@ -75,7 +75,7 @@ def test_a_storm_of_them_does_not_end_the_stage(simulate):
         assert world.out() == [b"good"]
         assert len(world.out("ended")) == 300
 
-    simulate(scenario, restarts_max=0, dead_letters_consecutive_max=5)
+    simulate(scenario, restarts_max=0)
 
 
 def test_one_that_does_not_come_again_costs_a_retry(simulate):
