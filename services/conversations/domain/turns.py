@@ -108,7 +108,9 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
         hand_off_at_once(step, agent, covers, outstanding=lapsed, about=about)
         return
     version, playbook = found
-    covers, let_go = _let_go(step, agent, playbook, covers)
+    let_go: tuple[dict[str, Any], ...] = ()
+    if state.calls:
+        covers, let_go = _let_go(step, agent, playbook, covers)
     turn = _turn(
         step,
         agent,
@@ -119,7 +121,7 @@ def begin(step: Step, agent: str, covers: tuple[str, ...], *, accepted_ms: int) 
         arm=arm_of(playbook.experiment, step.address),
     )
     state.transcript = state.transcript.within(Window.of(playbook.limits, step.bounds.history_bytes_max))
-    open_leg(step, turn._replace(lapsed=let_go))
+    open_leg(step, turn._replace(lapsed=let_go) if let_go else turn)
 
 
 def _let_go(
