@@ -17,6 +17,7 @@ from aiokafka.consumer import consumer, fetcher
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
+from shared.broker.out_of_range import NotingFetcher
 from shared.broker.salvage import Unreadable, salvaged
 
 FETCHES_ANEW = 3
@@ -66,7 +67,7 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
             return _Failed(self._tp, bytes(self._records.data), self.next_fetch_offset, error)
 
 
-class _Fetcher(fetcher.Fetcher):  # type: ignore[misc]
+class _Fetcher(NotingFetcher):
     """Returns `Unreadable` in the place of what cannot be decoded."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -32,11 +32,12 @@ from shared.stage.base import Handler, Record
 from shared.stage.committer import Committer
 from shared.stage.concurrent_task import ConcurrentTask
 from shared.stage.errors import OwnershipLost
+from shared.stage.gaps import Gaps
 from shared.stage.letter_pace import LetterPace
 from shared.stage.metrics import StageMetrics
 from shared.stage.outbox import Outbox
 from shared.stage.patience import persist
-from shared.stage.ports import Broker, Committed, Group, Position
+from shared.stage.ports import Broker, Committed, Gap, Group, Position
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
 from shared.stage.workers import Workers
@@ -106,6 +107,7 @@ class ConcurrentStage:
             metrics=metrics,
             clock=clock,
         )
+        self._gaps = Gaps(name, metrics)
         self._group: Group = broker.group(name, self._topics)
         self._ownership = asyncio.Lock()
         self._held: set[Position] = set()
@@ -162,6 +164,13 @@ class ConcurrentStage:
         self._health.ready = True
         self._metrics.rebalance("assigned").inc()
         _log.info("tasks assigned", stage=self._name, tasks=sorted(tasks), kept=kept)
+
+    def missed(self, gap: Gap) -> None:
+        """Count the gap, and go on behind it."""
+        self._gaps.tell(gap)
+        if (task := self._tasks.get(gap.position.partition)) is not None and task not in self._workers.broken:
+            task.pass_over(gap)
+            self._committer.mark()
 
     async def _run_group(self, stop: asyncio.Event) -> None:
         """One membership in the group, until *stop* or until it is broken."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from shared.stage.base import Record
 from shared.stage.lanes import Lanes
-from shared.stage.ports import Committed, Position
+from shared.stage.ports import Committed, Gap, Position
 from shared.stage.progress import Progress
 
 
@@ -55,12 +55,21 @@ class ConcurrentTask:
         if record.offset < stretch.fetched:
             # Nothing is fetched twice within a task's life: the log begins anew (the topic was recreated, or
             # truncated).
-            self._stretches[record.topic] = stretch = _Stretch(
-                Progress(Committed(record.offset), self._span_max), record.offset
-            )
+            stretch = self._begin_anew(record.topic, record.offset)
         stretch.fetched = record.offset + 1
         stretch.held.append(record)
         return self._begin(stretch)
+
+    def pass_over(self, gap: Gap) -> None:
+        """Go on behind *gap*, or from where the log begins anew."""
+        topic = gap.position.topic
+        stretch = self._stretches[topic]
+        if gap.begins_anew:
+            self._begin_anew(topic, gap.first)
+        elif not stretch.held:
+            stretch.progress.pass_over(gap.first)
+            stretch.fetched = max(stretch.fetched, gap.first)
+        self._dirty.add(topic)
 
     def finish(self, work: Work) -> list[Work]:
         """*work* is done; returns the work whose lane begins now, because the span has moved on."""
@@ -115,6 +124,10 @@ class ConcurrentTask:
     def dirty(self) -> bool:
         """Whether there is progress to commit."""
         return bool(self._dirty)
+
+    def _begin_anew(self, topic: str, offset: int) -> _Stretch:
+        self._stretches[topic] = stretch = _Stretch(Progress(Committed(offset), self._span_max), offset)
+        return stretch
 
     def _begin(self, stretch: _Stretch) -> list[Work]:
         heads = []

@@ -124,6 +124,11 @@ class Fold(Generic[S]):
         self._group.size_bytes += len(record.value) if record.value is not None else 0
         return applied
 
+    def go_on_from(self, topic: str, offset: int) -> None:
+        """Take *offset* for the next of *topic*: what lies between is gone, or the log begins anew there."""
+        self.positions[topic] = offset
+        self._moved.add(topic)
+
     def wake(self, now_ms: int) -> bool:
         """Wake the key whose due time came first; false when none has come."""
         due = self.timers.pop_due(now_ms)
@@ -174,8 +179,7 @@ class Fold(Generic[S]):
         for key in self._marked - changes.keys():
             changes[key] = Change(key, self.state.store.get(key), self.timers.due_of(key))
         group.outputs += [self._changelog_record(change) for change in changes.values()]
-        self._moved, self._marked = set(), set()
-        self._changed = False
+        self._moved, self._marked, self._changed = set(), set(), False
         return group
 
     def settle(self) -> None:

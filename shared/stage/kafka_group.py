@@ -19,6 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from shared.broker.clients import KafkaSettings, admin, consumer
 from shared.broker.closing import stop_consumer, uninterrupted
+from shared.broker.out_of_range import out_of_range
 from shared.broker.salvage import Unreadable
 from shared.broker.unreadable import WithUnreadable
 from shared.errors import Fatal, Retryable
@@ -27,7 +28,7 @@ from shared.stage.base import Record
 from shared.stage.errors import OwnershipLost
 from shared.stage.kafka_errors import CLIENT_ERRORS, translated
 from shared.stage.kafka_fresh import Freshness
-from shared.stage.ports import Committed, Listener, Position
+from shared.stage.ports import Committed, Gap, Listener, Position
 
 REBALANCE_SECONDS = 30.0
 """
@@ -104,6 +105,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             return ()
         except CLIENT_ERRORS as error:
             raise translated(error, f"reading as {self._name}") from error
+        self._tell_gaps()
         if not batches:
             self._check_polling()
         now = asyncio.get_running_loop().time()
@@ -198,6 +200,11 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             replace(record, unreadable=why.get((record.topic, record.partition, record.offset), ""))
             for record in records
         ]
+
+    def _tell_gaps(self) -> None:
+        for place, asked, first in out_of_range(self._running()):
+            if place in self._placed and self._listener is not None:
+                self._listener.missed(Gap(Position(self._plain[place.topic], place.partition), asked, first))
 
     def _check_polling(self) -> None:
         """

@@ -34,6 +34,7 @@ from shared.stage.base import Ledger, Record
 from shared.stage.commit_group import CommitGroup
 from shared.stage.errors import OwnershipLost, UnreadableStateError
 from shared.stage.fold import Fold
+from shared.stage.gaps import Gaps
 from shared.stage.hops import hop_of
 from shared.stage.ledger_letters import LedgerLetters
 from shared.stage.ledger_log import tell_quarantine
@@ -41,7 +42,7 @@ from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.ledger_task import LedgerTask
 from shared.stage.letter_pace import LetterPace, Rests
 from shared.stage.patience import persist, wait_for_stop
-from shared.stage.ports import Broker, Position, TransactionalProducer
+from shared.stage.ports import Broker, Gap, Position, TransactionalProducer
 from shared.stage.restore import positions_to_read, restore
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
@@ -102,6 +103,7 @@ class LedgerStage(Generic[S]):
         self._clock = clock
         self._spans = spans
         self._group = broker.group(name, self._inputs)
+        self._gaps = Gaps(name, metrics)
         self._openings = asyncio.Semaphore(settings.ledger_openings_max)
         self._tenures: dict[int, asyncio.Task[None]] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
@@ -170,6 +172,12 @@ class LedgerStage(Generic[S]):
                 self._own(number, after=self._leaving.get(number)), name=f"{self._name}.{number}"
             )
         self._measure()
+
+    def missed(self, gap: Gap) -> None:
+        """Count the gap, and go on behind it."""
+        self._gaps.tell(gap)
+        if (task := self._open.get(gap.position.partition)) is not None:
+            task.pass_over(gap)
 
     async def _join(self, stop: asyncio.Event) -> bool:
         """Join the group, however long the broker takes to be there; false when *stop* came first."""
@@ -340,15 +348,7 @@ class LedgerStage(Generic[S]):
         if self._spans is not None:
             for hop in group.hops:
                 hop.end(self._spans)
-        metrics = self._metrics
-        metrics.commit_duration.observe(seconds)
-        metrics.group_inputs.observe(group.records + group.wakes)
-        metrics.result("done").inc(group.records - len(group.rejected))
-        metrics.result("dead_lettered").inc(len(group.rejected))
-        for reason in group.rejected:
-            metrics.dead_letter(reason).inc()
-        metrics.wakes.inc(group.wakes)
-        metrics.last_progress.set_to_current_time()
+        self._metrics.committed(group, seconds)
         self._measure()
 
     def _measure(self) -> None:

@@ -4,6 +4,7 @@ What a ledger stage measures beside what every stage does.
 
 from prometheus_client import CollectorRegistry
 
+from shared.stage.commit_group import CommitGroup
 from shared.stage.metrics import StageMetrics
 
 GROUP_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
@@ -36,3 +37,14 @@ class LedgerMetrics(StageMetrics):
         # Inputs a transaction: near its bound, the broker is the bottleneck and group commit is at its end.
         self.group_inputs = self._histogram("holdfast_ledger_group_inputs", "Inputs in one transaction.", GROUP_BUCKETS)
         self.wakes = self._counter("holdfast_ledger_wakes", "Due timers whose effect is committed.")
+
+    def committed(self, group: CommitGroup, seconds: float) -> None:
+        """*group* is durable, after a transaction of so many *seconds*."""
+        self.commit_duration.observe(seconds)
+        self.group_inputs.observe(group.records + group.wakes)
+        self.result("done").inc(group.records - len(group.rejected))
+        self.result("dead_lettered").inc(len(group.rejected))
+        for reason in group.rejected:
+            self.dead_letter(reason).inc()
+        self.wakes.inc(group.wakes)
+        self.last_progress.set_to_current_time()

@@ -13,7 +13,7 @@ from shared.stage.base import Record
 from shared.stage.commit_group import CommitGroup
 from shared.stage.fold import Fold
 from shared.stage.ledger_log import tell
-from shared.stage.ports import TransactionalProducer
+from shared.stage.ports import Gap, TransactionalProducer
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
 
@@ -92,6 +92,20 @@ class LedgerTask(Generic[S]):
         self._inbox.extend(records)
         if self._scheduled is None:
             self._advance()
+
+    def pass_over(self, gap: Gap) -> None:
+        """
+        Go on behind *gap*, or from where the log begins anew. What waits from before is applied first in the one case,
+        and dropped in the other, as its offsets are of a log that is no more.
+        """
+        topic = gap.position.topic
+        waiting = [record for record in self._inbox if record.topic != topic]
+        if gap.begins_anew:
+            self._inbox = deque(waiting)
+        elif len(waiting) < len(self._inbox):
+            return  # the record behind the gap moves the position
+        self.fold.go_on_from(topic, gap.first)
+        self._schedule()
 
     def rewind(self) -> None:
         """Forget the records that wait: they are read again from the fold's positions."""

@@ -34,9 +34,13 @@ class _Fault:
 
 @dataclass(slots=True)
 class _Log:
-    """A partition: what a read_committed reader sees, and the next offset. Markers and aborted records are gaps."""
+    """
+    A partition: what a read_committed reader sees, the first offset that is kept, and the next. Markers and aborted
+    records leave holes.
+    """
 
     records: list[Record] = field(default_factory=list)
+    start: int = 0
     end: int = 0
 
 
@@ -110,6 +114,12 @@ class MemoryBroker:
             log = self._logs[Position(topic, partition)]
             last = {record.key: record for record in log.records}
             log.records = [record for record in log.records if last[record.key] is record]
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Let a log begin at the offset *before*, as retention does."""
+        log = self._logs[Position(topic, partition)]
+        log.start = max(log.start, min(before, log.end))
+        log.records = [record for record in log.records if record.offset >= log.start]
 
     def recreate(self, topic: str) -> None:
         """Delete *topic* and create it anew, empty."""

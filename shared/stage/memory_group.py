@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shared.stage.assignment import Claim, assign
 from shared.stage.base import Record
 from shared.stage.errors import OwnershipLost
-from shared.stage.ports import Committed, Listener, Position
+from shared.stage.ports import Committed, Gap, Listener, Position
 
 if TYPE_CHECKING:
     from shared.stage.memory import MemoryBroker, MemoryClient
@@ -152,11 +152,7 @@ class MemoryGroup:
 
     async def beginning(self, positions: Iterable[Position]) -> dict[Position, int]:
         await self.client.step("committed")
-        first = {}
-        for position in positions:
-            log = self.client.broker.log(position)
-            first[position] = log.records[0].offset if log.records else log.end
-        return first
+        return {position: self.client.broker.log(position).start for position in positions}
 
     def begin_revoking(self) -> asyncio.Task[None]:
         """The coordinator's call: ownership is in doubt."""
@@ -210,9 +206,11 @@ class MemoryGroup:
         taken: list[Record] = []
         for position in sorted(self._open - self._paused):
             log = self.client.broker.log(position)
-            if self._next[position] > log.end:
-                # As auto.offset.reset=earliest does: the log has begun anew.
-                self._next[position] = 0
+            if not log.start <= self._next[position] <= log.end:
+                gap = Gap(position, self._next[position], log.start)
+                self._next[position] = log.start
+                if self._listener is not None:
+                    self._listener.missed(gap)
             ahead = [record for record in log.records if record.offset >= self._next[position]]
             batch = ahead[: records_max - len(taken)]
             if batch:

@@ -60,6 +60,13 @@ class StageMetrics:
         self._dead_letters = Counter(
             "holdfast_dlq_records", "Records written to dead.letters.", ("stage", "reason"), registry=registry
         )
+        # Records that were gone before the stage read them. Any: the stage was down for longer than retention keeps.
+        self._lost = Counter(
+            "holdfast_records_lost",
+            "Records gone before they were read.",
+            ("stage", "messaging_destination_name"),
+            registry=registry,
+        )
         self._unexpected = UnexpectedMetrics(registry, stage)
         # assigned, revoked, and lost (a task closed after an error). More than six in ten minutes: processes come and
         # go, or the loop is blocked for longer than the session timeout.
@@ -119,6 +126,10 @@ class StageMetrics:
     def dead_letter(self, reason: str) -> Counter:
         """`holdfast_dlq_records_total` of *reason*, as `Invalid.reason` bounds it."""
         return self._dead_letters.labels(self.stage, reason)
+
+    def lost(self, topic: str) -> Counter:
+        """`holdfast_records_lost_total` of *topic*."""
+        return self._lost.labels(self.stage, topic)
 
     def unexpected(self, during: str) -> Counter:
         """`holdfast_unexpected_errors_total` of a step, a bounded word."""

@@ -28,6 +28,30 @@ class Committed:
     metadata: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """
+    The log of `position` does not have `asked`, the next offset to read; it is read from `first`, where it begins.
+
+    That lies behind `asked` where records were deleted, and before it where the log begins anew: its topic was
+    recreated, or it was cut off when it had no replica in step.
+    """
+
+    position: Position
+    asked: int
+    first: int
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether offsets that were read before come once more, with other records."""
+        return self.first < self.asked
+
+    @property
+    def lost(self) -> int:
+        """How many offsets are lost; 1 of a log that begins anew, where nobody can tell."""
+        return 1 if self.begins_anew else self.first - self.asked
+
+
 class Listener(Protocol):
     """
     Who is told of rebalances; one call at a time. The group stays a live member (heartbeats go on) during both.
@@ -46,6 +70,12 @@ class Listener(Protocol):
         Exactly *tasks* are owned now; they are paused until the listener seeks and resumes them.
 
         Cancelled where the group rebalances meanwhile; `revoked` follows, then `assigned` anew.
+        """
+        ...
+
+    def missed(self, gap: Gap) -> None:
+        """
+        A position that `fetch` reads has a gap. `fetch` calls this before it returns what lies behind.
         """
         ...
 

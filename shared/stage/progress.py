@@ -63,6 +63,10 @@ class Progress:
         self._begun.append(offset)
         return True
 
+    def pass_over(self, offset: int) -> None:
+        """Take note that there is nothing to begin before *offset*."""
+        self._position = max(self._position, offset)
+
     def finish(self, offset: int) -> None:
         """Take note that *offset*, begun before, is done."""
         self._done.add(offset)

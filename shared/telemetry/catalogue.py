@@ -126,6 +126,13 @@ STAGE: Final = (
         "Any: read the dead letter's headers, mend the cause, drive it again.",
     ),
     Metric(
+        "holdfast_records_lost_total",
+        "counter",
+        ("stage", "messaging_destination_name"),
+        "Records that were deleted before the stage read them, by offsets; one, where a topic's log begins anew.",
+        "Any: the log names the offsets; raise the topic's retention, or find out who deleted.",
+    ),
+    Metric(
         "holdfast_unexpected_errors_total",
         "counter",
         ("stage", "during"),

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import psutil
 import pytest
-from aiokafka.admin import NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic, RecordsToDelete
 
 from shared.broker.clients import admin
 from shared.broker.embedded import Delay, Rule
@@ -19,7 +20,7 @@ from shared.stage.base import Output
 from shared.stage.errors import OwnershipLost
 from shared.stage.kafka import KafkaBroker
 from shared.stage.memory import MemoryBroker
-from shared.stage.ports import Committed, Position
+from shared.stage.ports import Committed, Gap, Position
 
 PARTITIONS = 4
 TOPICS = ("in", "watched", "out", "state")
@@ -32,6 +33,7 @@ class Member:
         self.group = None
         self.tasks = frozenset()
         self.told = []
+        self.gaps = []
         self.changed = asyncio.Event()
 
     async def revoked(self, tasks):
@@ -48,6 +50,9 @@ class Member:
         self.tasks = tasks
         self.told.append(("assigned", tasks))
         self.changed.set()
+
+    def missed(self, gap):
+        self.gaps.append(gap)
 
     async def owns(self, count):
         """Wait until it owns so many tasks; a member that fetches takes part in rebalances."""
@@ -348,6 +353,81 @@ async def test_a_changelog_is_read_from_its_beginning_to_its_end_whatever_it_hol
         (b"a", b"1", (("h", b"x"),)),
         (b"b", None, ()),
     ]
+
+
+@pytest.fixture
+def delete_before(settings, connect):
+    """Lets a partition's log begin at an offset, as retention does."""
+
+    async def delete(topic, partition, offset):
+        if settings is None:
+            connect.__self__.delete_records(topic, partition, offset)
+            return
+        administration = admin(settings)
+        await administration.start()
+        try:
+            place = TopicPartition(f"{settings.namespace}{topic}", partition)
+            await administration.delete_records({place: RecordsToDelete(offset)})
+        finally:
+            await administration.close()
+
+    return delete
+
+
+async def test_records_deleted_before_a_member_read_them_are_a_gap_that_it_is_told_of(connect, name, delete_before):
+    broker = connect()
+    async with producing(broker) as producer:
+        await producer.send(outputs(b"0", b"1", b"2", b"3"), 0)
+        async with joined(broker, name) as member:
+            await read(member, 4)
+            await member.group.commit({Position("in", 0): Committed(1)})
+        await delete_before("in", 0, 3)
+        async with joined(broker, name) as member:
+            assert [record.offset for record in await read(member, 1)] == [3]
+            assert member.gaps == [Gap(Position("in", 0), 1, 3)]
+
+
+async def test_records_deleted_while_a_member_pauses_are_a_gap_that_it_is_told_of(connect, name, delete_before):
+    broker = connect()
+    async with producing(broker) as producer, joined(broker, name) as member:
+        await producer.send(outputs(b"0"), 0)
+        await read(member, 1)
+        member.group.pause([Position("in", 0)])
+        # A fetch that was under way comes back first, and what it brings is kept while the position is paused.
+        for _ in range(5):
+            await member.group.fetch(records_max=10, wait_seconds=0.2)
+        await producer.send(outputs(b"1", b"2", b"3"), 0)
+        await delete_before("in", 0, 3)
+        member.group.resume([Position("in", 0)])
+        assert [record.offset for record in await read(member, 1)] == [3]
+        assert member.gaps == [Gap(Position("in", 0), 1, 3)]
+
+
+async def test_progress_beyond_a_logs_end_says_that_the_log_begins_anew(connect, name):
+    broker = connect()
+    async with producing(broker) as producer:
+        await producer.send(outputs(b"0", b"1"), 0)
+        async with joined(broker, name) as member:
+            await member.owns(PARTITIONS)
+            await member.group.commit({Position("in", 0): Committed(9)})
+        async with joined(broker, name) as member:
+            assert [record.offset for record in await read(member, 2)] == [0, 1]
+            assert member.gaps == [Gap(Position("in", 0), 9, 0)]
+
+
+async def test_the_first_reading_of_a_log_that_begins_late_and_its_holes_are_no_gap(connect, name, delete_before):
+    broker = connect()
+    async with producing(broker) as producer:
+        await producer.send(outputs(b"0", b"1"), 0)
+        await delete_before("in", 0, 1)
+        transactional = broker.transactional_producer(f"{name}.0", group=name)
+        await transactional.start()
+        await transactional.transact(outputs(b"2"), 0, {})
+        await transactional.stop()
+        await producer.send(outputs(b"last"), 0)
+        async with joined(broker, name) as member:
+            assert [record.value for record in await read(member, 3)] == [b"1", b"2", b"last"]
+            assert member.gaps == []
 
 
 async def test_a_client_that_stops_asking_the_broker_is_taken_for_dead(connect, name, settings, monkeypatch):

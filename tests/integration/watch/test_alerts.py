@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from services.matcher.domain.compiled import ALL_MAX
 from services.operator.adapters.effects import EffectsPlan, effects_playbook
@@ -34,7 +35,7 @@ from services.operator.adapters.stack import STAGES, Stack, StackPlan, listening
 from services.operator.faults.model_proxy import Misbehaviour, ModelProxy, answering
 from services.operator.faults.post import message
 from services.operator.toolworld.server import Manners, ToolWorld
-from shared.broker.clients import KafkaSettings, consumer, producer
+from shared.broker.clients import KafkaSettings, admin, consumer, producer
 from shared.broker.local import free_port_base
 from shared.events.conversation import ConversationErased
 from shared.events.envelope import Address
@@ -56,6 +57,9 @@ FIRST_ORDER = 100_000
 ARCHIVE = "archive"
 TWIN_SECONDS = 1.5
 """Between two takeovers: more than three in ten minutes, here seconds, and the ledger goes on between them."""
+STOPPED_SECONDS = 1.0
+GOING_SECONDS = 5.0
+"""Between two such moments: less than the fifteen minutes, here seconds, that the alert looks at."""
 POLL_SECONDS = 0.5
 STRANGER_SECONDS = 1.0
 """Between two visits, so that the verifier gets to its work at all."""
@@ -203,6 +207,30 @@ def twins(scene: Scene) -> AbstractAsyncContextManager[None]:
     return beside(fence())
 
 
+def outlived(scene: Scene) -> AbstractAsyncContextManager[None]:
+    """Now and then the verifier stands still for a moment, and turns that it did not read of meanwhile are deleted."""
+
+    async def delete() -> None:
+        verifier = scene.stack.services.members["verifier-1"]
+        places = [TopicPartition(f"{scene.stack.kafka.namespace}{TURNS_OPENED}", n) for n in range(PARTITIONS)]
+        administration = admin(scene.stack.kafka)
+        await administration.start()
+        try:
+            async with consumer(scene.stack.kafka, group=None) as reader:
+                while True:
+                    verifier.send(signal.SIGSTOP)
+                    await asyncio.sleep(STOPPED_SECONDS)
+                    ends = await reader.end_offsets(places)
+                    await administration.delete_records({place: RecordsToDelete(end) for place, end in ends.items()})
+                    verifier.send(signal.SIGCONT)
+                    await asyncio.sleep(GOING_SECONDS)
+        finally:
+            verifier.send(signal.SIGCONT)
+            await administration.close()
+
+    return beside(delete())
+
+
 def clocks(scene: Scene) -> AbstractAsyncContextManager[None]:
     """A turn that was opened long ago comes as if it had been opened now, as where the ledger's clock is behind."""
 
@@ -331,6 +359,7 @@ STEPS: tuple[dict[Fault, set[str]], ...] = (
         strangers: {"HoldfastRebalances"},
         twins: {"HoldfastTasksLost"},
         damaged: {"HoldfastQuarantine"},
+        outlived: {"HoldfastRecordsLost"},
         clocks: {"HoldfastClockApart"},
         dear: {"HoldfastTokenSpend"},
         bad_tools: {"HoldfastToolFails", "HoldfastToolUnknown", "HoldfastRetrieversFail"},

@@ -66,6 +66,9 @@ class World:
     def out(self, topic="out"):
         return [record.value for record in self.broker.records(topic)]
 
+    def lost(self, topic="in"):
+        return self.metrics.lost(topic)._value.get()
+
     def committed(self, topic="in", partition=0):
         return self.broker.committed("stage").get(Position(topic, partition))
 

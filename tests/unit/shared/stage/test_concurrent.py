@@ -578,5 +578,42 @@ def test_a_topic_that_was_recreated_is_read_from_its_new_beginning(simulate):
             await asyncio.sleep(5)
         assert world.out()[5:] == [b"new0", b"new1"]
         assert world.committed() == Committed(2, "")
+        assert world.lost() == 1
 
     simulate(scenario)
+
+
+def test_records_deleted_before_they_were_read_are_counted_once_and_the_next_ones_handled(simulate):
+    async def scenario(world):
+        world.put(b"a", b"b")
+        async with world.stage(Echo()):
+            await asyncio.sleep(1)
+        world.put(b"lost", b"lost", b"lost")
+        world.broker.delete_records("in", 0, 5)
+        for _ in range(2):
+            async with world.stage(Echo()):
+                await asyncio.sleep(1)
+        assert world.committed() == Committed(5, "")
+        assert world.lost() == 3
+        world.put(b"c")
+        async with world.stage(Echo()):
+            await asyncio.sleep(1)
+        assert world.out() == [b"a", b"b", b"c"]
+        assert world.lost() == 3
+
+    simulate(scenario)
+
+
+def test_records_deleted_while_a_stage_has_no_room_are_counted_and_what_is_under_way_goes_on(simulate):
+    async def scenario(world):
+        world.put(b"a", b"b", b"lost", b"lost")
+        async with world.stage(Echo(seconds=3)):
+            await asyncio.sleep(1)
+            world.broker.delete_records("in", 0, 4)
+            world.put(b"c")
+            await asyncio.sleep(20)
+        assert world.out() == [b"a", b"b", b"c"]
+        assert world.committed() == Committed(5, "")
+        assert world.lost() == 2
+
+    simulate(scenario, in_flight_max=1, read_ahead_max=1)

@@ -623,3 +623,85 @@ def test_each_record_leaves_one_line_that_says_what_became_of_it(virtual, regist
         ]
 
     virtual(main())
+
+
+@pytest.mark.usefixtures("_lines_at_info")
+def test_records_deleted_before_they_were_read_are_counted_and_told_and_the_next_ones_applied(virtual, registry):
+    async def scenario():
+        world = World(registry)
+        world.feed(b"a", b"b")
+        async with world.running():
+            await asyncio.sleep(1)
+        world.feed(b"lost", b"lost", b"lost")
+        world.broker.delete_records("in", 0, 5)
+        with capture_logs() as logs:
+            async with world.running():
+                await asyncio.sleep(1)
+                assert world.committed() == 5
+                world.feed(b"c")
+                await asyncio.sleep(1)
+        return world, [line for line in logs if line["log_level"] == "error"]
+
+    world, (line,) = virtual(scenario())
+    assert world.out() == ["a 1", "b 2", "c 3"]
+    assert world.value("holdfast_records_lost_total", messaging_destination_name="in") == 3
+    assert (line["topic"], line["partition"], line["expected_offset"], line["first_offset"]) == ("in", 0, 2, 5)
+
+
+def test_a_gap_that_is_met_again_before_it_is_committed_counts_once(virtual, registry):
+    async def scenario():
+        world = World(registry)
+        world.feed(b"a")
+        async with world.running():
+            await asyncio.sleep(1)
+        world.feed(b"lost", b"lost")
+        world.broker.delete_records("in", 0, 3)
+        async with world.running(ledger_idle_commit_seconds=60):
+            world.broker.fail("transact", OwnershipLost("in doubt"))
+            world.feed(b"b")
+            await asyncio.sleep(10)
+        return world
+
+    world = virtual(scenario())
+    assert world.out() == ["a 1", "b 2"]
+    assert world.value("holdfast_records_lost_total", messaging_destination_name="in") == 2
+    assert world.committed() == 4
+
+
+def test_a_log_that_begins_anew_is_read_from_its_beginning_and_told(virtual, registry):
+    """Its offsets lie below what was committed; taken for applied, they would be passed over in silence."""
+
+    async def scenario():
+        world = World(registry)
+        world.feed(b"a", b"b", b"c")
+        async with world.running():
+            await asyncio.sleep(1)
+            world.broker.recreate("in")
+            world.feed(b"d")
+            await asyncio.sleep(1)
+            world.feed(b"e")
+            await asyncio.sleep(1)
+        return world
+
+    world = virtual(scenario())
+    assert world.out() == ["a 1", "b 2", "c 3", "d 4", "e 5"]
+    assert world.committed() == 2
+    assert world.value("holdfast_records_lost_total", messaging_destination_name="in") == 1
+
+
+def test_holes_within_a_log_and_a_group_without_progress_are_no_gap(virtual, registry):
+    async def scenario():
+        world = World(registry)
+        world.feed(b"deleted")
+        world.broker.delete_records("in", 0, 1)
+        async with world.running():
+            world.feed(b"a")
+            await asyncio.sleep(1)
+            world.broker.skip("in", 0, 3)
+            world.feed(b"b")
+            await asyncio.sleep(1)
+        return world
+
+    world = virtual(scenario())
+    assert world.out() == ["a 1", "b 2"]
+    assert world.value("holdfast_records_lost_total", messaging_destination_name="in") is None
