@@ -208,24 +208,24 @@ def twins(scene: Scene) -> AbstractAsyncContextManager[None]:
 
 
 def outlived(scene: Scene) -> AbstractAsyncContextManager[None]:
-    """Now and then the verifier stands still for a moment, and turns that it did not read of meanwhile are deleted."""
+    """Now and then the reasoner stands still for a moment, and turns that it did not read of meanwhile are deleted."""
 
     async def delete() -> None:
-        verifier = scene.stack.services.members["verifier-1"]
+        reasoner = scene.stack.services.members["reasoner-1"]
         places = [TopicPartition(f"{scene.stack.kafka.namespace}{TURNS_OPENED}", n) for n in range(PARTITIONS)]
         administration = admin(scene.stack.kafka)
         await administration.start()
         try:
             async with consumer(scene.stack.kafka, group=None) as reader:
                 while True:
-                    verifier.send(signal.SIGSTOP)
+                    reasoner.send(signal.SIGSTOP)
                     await asyncio.sleep(STOPPED_SECONDS)
                     ends = await reader.end_offsets(places)
                     await administration.delete_records({place: RecordsToDelete(end) for place, end in ends.items()})
-                    verifier.send(signal.SIGCONT)
+                    reasoner.send(signal.SIGCONT)
                     await asyncio.sleep(GOING_SECONDS)
         finally:
-            verifier.send(signal.SIGCONT)
+            reasoner.send(signal.SIGCONT)
             await administration.close()
 
     return beside(delete())
