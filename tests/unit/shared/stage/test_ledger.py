@@ -705,3 +705,20 @@ def test_holes_within_a_log_and_a_group_without_progress_are_no_gap(virtual, reg
     world = virtual(scenario())
     assert world.out() == ["a 1", "b 2"]
     assert world.value("holdfast_records_lost_total", messaging_destination_name="in") is None
+
+
+def test_records_deleted_while_a_task_is_held_are_counted_and_those_at_hand_are_applied(virtual, registry):
+    async def scenario():
+        world = World(registry, transact=3)
+        world.feed(b"a", b"b", b"c", b"d", b"lost", b"lost")
+        async with world.running(ledger_group_records_max=1, fetch_records_max=2):
+            await asyncio.sleep(1)
+            world.broker.delete_records("in", 0, 6)
+            world.feed(b"e")
+            await asyncio.sleep(20)
+        return world
+
+    world = virtual(scenario())
+    assert world.out() == ["a 1", "b 2", "c 3", "d 4", "e 5"]
+    assert world.committed() == 7
+    assert world.value("holdfast_records_lost_total", messaging_destination_name="in") == 2
