@@ -104,8 +104,8 @@ def _followings(opened: Sequence[Record]) -> set[str]:
 
 def _outcomes(closings: _Events, followings: set[str], expected: Expected) -> list[Violation]:
     """
-    A message has one outcome that is final, but for the turns that tell it what became of a call later on (I1); the
-    epochs of a conversation have no gap (I2).
+    A message has one outcome that is final, but for the turns that tell it what became of a call later on, or answer it
+    anew because what was allowed holds no longer (I1); the epochs of a conversation have no gap (I2).
     """
     final: Counter[str] = Counter()
     again: set[str] = set()
@@ -114,7 +114,8 @@ def _outcomes(closings: _Events, followings: set[str], expected: Expected) -> li
         closed = event.data
         address = Address.from_key(record.key)
         epochs[address].append(closed.turn.epoch)
-        if closed.turn.id in followings or closed.reason in FOLLOWING_HAND_OFFS:
+        let_go = any(decision.lapsed for decision in closed.decisions)
+        if closed.turn.id in followings or closed.reason in FOLLOWING_HAND_OFFS or let_go:
             again |= {message for message in closed.covers if final[message]}
         if closed.outcome is Outcome.SUPERSEDED or (address in expected.erased and closed.reason == "erased"):
             continue
