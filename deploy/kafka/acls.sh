@@ -88,6 +88,8 @@ writes operator conversation.events conversation.decisions turns.opened turns.ma
     dead.letters playbooks
 allow operator Write transactional-id operator.redrive
 allow operator Describe transactional-id operator.redrive
+# Which inputs the ledger has paused stands beside its offsets.
+allow operator Describe group conversations
 
 # What autoscales: lag, and no record.
 for topic in conversation.events turns.opened turns.matched turns.drafted; do allow keda Describe topic "$topic"; done

@@ -14,6 +14,7 @@ from services.operator.commands import (
     evaluating,
     feed,
     heartbeat,
+    inputs,
     kafka,
     lab,
     plan,
@@ -54,6 +55,7 @@ app.command("tail")(tail.command)
 app.add_typer(approve.app, name="approve")
 app.command("heartbeat")(heartbeat.command)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(inputs.app, name="inputs")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("erase")(erase.command)
 app.command("trace")(trace.command)

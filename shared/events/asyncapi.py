@@ -36,7 +36,8 @@ SENT: Final = frozenset({CONVERSATION_RESPONSES, TURNS_CLOSED, CLAIMS_JUDGED, DE
 _SAID: Final[Mapping[str, str]] = {
     CONVERSATIONS_STATE: "The changelog of the conversations service; a tombstone deletes. Its form may change.",
     CONVERSATION_RELEASES: "Carries `conversation.released`, and behind it the records that a quarantine held, byte "
-    "for byte with headers that say where they came from. Operators alone write it.",
+    "for byte with headers that say where they came from. A record whose header `x-holdfast-release-input` names a "
+    "tenant's own topic ends the pause of that topic in its partition. Operators alone write it.",
     PLAYBOOKS: "The playbook of an agent, keyed `{tenant}:{agent}`; a tombstone withdraws it.",
     DEAD_LETTERS: "A record that could not be handled, byte for byte, with Kafka Connect's error headers.",
 }

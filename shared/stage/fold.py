@@ -20,19 +20,16 @@ from shared.stage.base import Ledger, Output, Record, Transition
 from shared.stage.commit_group import Applied, CommitGroup, Letters, StateFailedError
 from shared.stage.dead_letters import unreadable
 from shared.stage.hops import wrote
+from shared.stage.input_pause import Pauses, input_released_by
 from shared.stage.ports import Committed, Position
 from shared.stage.quarantine import MARK_BYTES_MAX, REASON, Held, Quarantine, held, release_of, why_held
+from shared.stage.settings import StageSettings
 from shared.stage.sizes import OUTPUT_BYTES_MAX, checked, fitted, size_of
 from shared.stage.state import Change, KeyedState, UnwritableStateError
-from shared.stage.timers import Timers
+from shared.stage.timers import DUE_HEADER, Timers
 from shared.telemetry.spans import Hop
 
 S = TypeVar("S")
-
-DUE_HEADER = "due"
-"""
-The changelog header with a key's due time (unix milliseconds, decimal): timers are restored without decoding states.
-"""
 
 
 class _Worked(NamedTuple, Generic[S]):
@@ -47,10 +44,11 @@ class Fold(Generic[S]):
     """
     One task's inputs, folded: each at once, into the state in memory, and into the group that is being filled.
 
-    *positions* is the next offset of every input topic, *quarantined* the keys that are set apart. Operators write to
-    the topic *releases*; without one nobody can end a quarantine. What came on a topic of *first_hand* is believed on
-    that topic alone: held and handed on, it changes nothing. *set_apart* hears of each key that goes into
-    quarantine. *hop* makes the beginning of an input's span, where spans are wanted; `None` stands for a wake.
+    *positions* is the next offset of every input topic, *quarantined* the keys that are set apart, *pauses* says which
+    topics are not read. Operators write to the topic *releases*; without one nobody can end a quarantine or a pause.
+    What came on a topic of *first_hand* is believed on that topic alone: held and handed on, it changes nothing.
+    *set_apart* hears of each key that goes into quarantine. *hop* makes the beginning of an input's span, where spans
+    are wanted; `None` stands for a wake.
     """
 
     def __init__(
@@ -66,6 +64,7 @@ class Fold(Generic[S]):
         records_max: int,
         bytes_max: int,
         quarantined: Mapping[bytes, Quarantine],
+        pauses: Pauses | None = None,
         releases: str | None = None,
         first_hand: frozenset[str] = frozenset(),
         set_apart: Callable[[bytes, Quarantine], None] = lambda _key, _mark: None,
@@ -75,6 +74,7 @@ class Fold(Generic[S]):
         self.timers = timers
         self.positions = dict(positions)
         self.quarantined = dict(quarantined)
+        self.pauses = pauses or Pauses((), {}, StageSettings())
         self._ledger = ledger
         self._task = task
         self._changelog = changelog
@@ -107,8 +107,8 @@ class Fold(Generic[S]):
         return bool(self._moved) or self.urgent
 
     def apply(self, record: Record, now_ms: int) -> Applied:
-        """Fold *record* in; one that was folded before is passed over."""
-        if record.offset < self.positions[record.topic]:
+        """Fold *record* in; one that was folded before, or whose topic is paused, is passed over."""
+        if record.offset < self.positions[record.topic] or self.pauses.passes_over(record.topic):
             return Applied.PASSED
         if record.unreadable:
             applied = self._dead_letter(record, unreadable(record))
@@ -120,6 +120,7 @@ class Fold(Generic[S]):
             applied = self._folded(record, now_ms)
         self.positions[record.topic] = record.offset + 1
         self._moved.add(record.topic)
+        self.pauses.note(record.topic, now_ms, rejected=applied is Applied.REJECTED)
         self._group.records += 1
         self._group.size_bytes += len(record.value) if record.value is not None else 0
         return applied
@@ -171,7 +172,10 @@ class Fold(Generic[S]):
         if not self.pending:
             return None
         group, self._group = self._group, CommitGroup()
-        group.progress = {Position(topic, self._task): Committed(self.positions[topic]) for topic in self._moved}
+        group.progress = {
+            Position(topic, self._task): Committed(self.positions[topic], self.pauses.metadata(topic))
+            for topic in self._moved
+        }
         try:
             changes = {change.key: change for change in self.state.seal()}
         except UnwritableStateError as error:
@@ -305,6 +309,8 @@ class Fold(Generic[S]):
         return self._take(record, key, outcome)
 
     def _from_operator(self, record: Record, now_ms: int) -> Applied:
+        if topic := input_released_by(record):
+            return self._release_input(topic)
         try:
             said = release_of(record)
         except Invalid as error:
@@ -314,6 +320,13 @@ class Fold(Generic[S]):
         if said is not None:
             return self._release(record.key or b"", said, now_ms)
         return self._set_aside(record, now_ms) if record.key in self.quarantined else self._folded(record, now_ms)
+
+    def _release_input(self, topic: str) -> Applied:
+        if not self.pauses.release(topic):
+            return Applied.UNCHANGED
+        self._moved.add(topic)
+        self._changed = True
+        return Applied.CHANGED
 
     def _release(self, key: bytes, said: ConversationReleased, now_ms: int) -> Applied:
         """Let the records that are held be applied, if the state can be read or is given up."""
@@ -378,20 +391,6 @@ class Fold(Generic[S]):
         """What stands beside the mark of a key that has no state: a record without a value would not be kept."""
         state = self._ledger.anew(mark.since_ms).state
         return b"" if state is None else self._ledger.encode(state)
-
-
-def due_of(headers: Headers) -> int | None:
-    """
-    The due time in a changelog record's *headers*.
-
-    Raises:
-        ValueError: it is not a number.
-
-    """
-    for name, value in headers:
-        if name == DUE_HEADER:
-            return int(value or b"")
-    return None
 
 
 def _place(record: Record) -> str:

@@ -30,19 +30,21 @@ from typing import Generic, TypeVar
 import structlog
 
 from shared.errors import Fatal, HoldfastError, Retryable
+from shared.events.topics import tenant_named_by
 from shared.stage.base import Ledger, Record
 from shared.stage.commit_group import CommitGroup
 from shared.stage.errors import OwnershipLost, UnreadableStateError
 from shared.stage.fold import Fold
 from shared.stage.gaps import Gaps
 from shared.stage.hops import hop_of
+from shared.stage.input_pause import Pauses
 from shared.stage.ledger_letters import LedgerLetters
 from shared.stage.ledger_log import tell_quarantine
 from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.ledger_task import LedgerTask
-from shared.stage.letter_pace import LetterPace, Rests
 from shared.stage.patience import persist, wait_for_stop
 from shared.stage.ports import Broker, Gap, Position, TransactionalProducer
+from shared.stage.reading import Reading
 from shared.stage.restore import positions_to_read, restore
 from shared.stage.retry import Backoff
 from shared.stage.settings import StageSettings
@@ -114,11 +116,8 @@ class LedgerStage(Generic[S]):
         self._random = random or Random()
         self._backoff = Backoff(settings.retry_wait_seconds, settings.retry_wait_max_seconds, self._random)
         self._restarts = Restarts(name, settings)
-        self._pace = LetterPace(settings.dead_letters_per_second)
-        self._rests = Rests(self._pace)
-        self._letters = LedgerLetters(
-            name, self._clock, lambda position: self._pace.letter(position, asyncio.get_running_loop().time())
-        )
+        self._reading = Reading(name, settings)
+        self._letters = LedgerLetters(name, self._clock, self._reading.rejected)
 
     @property
     def owned(self) -> int:
@@ -202,7 +201,7 @@ class LedgerStage(Generic[S]):
             self._health.beat(BEAT)
             before = dict(self._open)
             try:
-                self._let_rest()
+                self._choose()
                 records = await self._group.fetch(
                     records_max=self._settings.fetch_records_max, wait_seconds=self._settings.fetch_wait_seconds
                 )
@@ -307,11 +306,12 @@ class LedgerStage(Generic[S]):
             restored.timers,
             task=number,
             changelog=self._changelog,
-            positions=positions,
+            positions={topic: committed.offset for topic, committed in positions.items()},
             letters=self._letters,
             records_max=settings.ledger_group_records_max,
             bytes_max=settings.ledger_group_bytes_max,
             quarantined=restored.quarantined,
+            pauses=Pauses(filter(tenant_named_by, self._inputs), positions, settings),
             releases=self._releases,
             first_hand=self._first_hand,
             set_apart=partial(tell_quarantine, self._name),
@@ -326,22 +326,20 @@ class LedgerStage(Generic[S]):
         try:
             for topic, offset in task.fold.positions.items():
                 self._group.seek(Position(topic, task.number), offset)
-            self._group.resume(self._rests.awake(self._positions_of(task.number)))
+            self._group.resume(self._reading.chosen(task))
         except HoldfastError as error:
             task.fail(error)
 
     def _hold(self, number: int, held: bool) -> None:
         if not self._in_doubt and number in self._open:
             positions = self._positions_of(number)
-            self._group.pause(positions) if held else self._group.resume(self._rests.awake(positions))
+            self._group.pause(positions) if held else self._group.resume(self._reading.chosen(self._open[number]))
 
-    def _let_rest(self) -> None:
-        """Pause the positions whose dead letters come too fast, and read on in those that have rested."""
-        if self._in_doubt:
-            return
-        begun, ended = self._rests.look(asyncio.get_running_loop().time())
-        self._group.pause(begun)
-        self._group.resume(one for one in ended if (task := self._open.get(one.partition)) and not task.held)
+    def _choose(self) -> None:
+        """Read only what neither rests nor is paused."""
+        if not self._in_doubt:
+            for task in self._reading.look(self._group, self._open):
+                self._deliver(task)
 
     def _committed(self, tenure: Tenure, group: CommitGroup, seconds: float) -> None:
         tenure.committed()
@@ -356,6 +354,7 @@ class LedgerStage(Generic[S]):
         self._metrics.state_keys.set(sum(len(fold.state.store) for fold in folds))
         self._metrics.state_bytes.set(sum(fold.state.store.size_bytes for fold in folds))
         self._metrics.quarantined.set(sum(len(fold.quarantined) for fold in folds))
+        self._metrics.inputs_paused.set(sum(len(fold.pauses.since_ms) for fold in folds))
         self._metrics.timers.set(sum(len(fold.timers) for fold in folds))
 
     def _drop(self, number: int) -> None:

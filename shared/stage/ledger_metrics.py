@@ -27,6 +27,11 @@ class LedgerMetrics(StageMetrics):
         )
         # Conversations that are set apart as the ledger failed at them. Any: `holdfast quarantine list`.
         self.quarantined = self._gauge("holdfast_ledger_quarantined", "Keys in quarantine, in the tasks owned.")
+        # Tenants' own topics that are not read on in a partition, as too many of their records were rejected. Any:
+        # `holdfast inputs list`.
+        self.inputs_paused = self._gauge(
+            "holdfast_ledger_inputs_paused", "Tenants' own topics paused, each partition counted, in the tasks owned."
+        )
         # Keys that wait to be woken.
         self.timers = self._gauge("holdfast_ledger_timers", "Keys with a due time, in the tasks owned.")
         # From the start of an assignment's fencing until its records are read. High: the changelog is long; compact

@@ -108,8 +108,9 @@ class LedgerTask(Generic[S]):
         self._schedule()
 
     def rewind(self) -> None:
-        """Forget the records that wait: they are read again from the fold's positions."""
+        """Forget the records that wait: they are read again from the fold's positions, which the caller seeks."""
         self._inbox.clear()
+        self.fold.pauses.sought()
         self.held = False
 
     def fail(self, error: Exception) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.events.codec import Headers
-from shared.stage.fold import due_of
-from shared.stage.ports import Changelog, Group, Position
+from shared.stage.ports import Changelog, Committed, Group, Position
 from shared.stage.quarantine import Quarantine, mark_of
 from shared.stage.state import StateStore
-from shared.stage.timers import Timers
+from shared.stage.timers import Timers, due_of
 
 _RECORDS_BETWEEN_YIELDS = 500
 
@@ -57,14 +56,14 @@ def _timing(key: bytes, headers: Headers) -> tuple[int | None, Quarantine | None
         return None, Quarantine.of(key, "its due time in the changelog", "ValueError", now_ms=0, due_ms=None)
 
 
-async def positions_to_read(group: Group, positions: Sequence[Position]) -> dict[str, int]:
+async def positions_to_read(group: Group, positions: Sequence[Position]) -> dict[str, Committed]:
     """
-    By topic, the next offset to read of each of a task's *positions*: the committed one, else the first there is.
+    By topic, from where each of a task's *positions* is read: what is committed, else the first offset there is.
     """
     committed = await group.committed(positions)
     unread = [position for position in positions if position not in committed]
     first = await group.beginning(unread) if unread else {}
     return {
-        position.topic: committed[position].offset if position in committed else first[position]
+        position.topic: committed[position] if position in committed else Committed(first[position])
         for position in positions
     }

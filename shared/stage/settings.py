@@ -50,6 +50,17 @@ class StageSettings(Section):
         description="records of one topic, in this process, that may be rejected a second, after a burst of ten "
         "seconds' worth; beyond it that topic is read more slowly",
     )
+    tenant_topic_rejected_consecutive_max: int = Field(
+        50, gt=0, description="records rejected in a row that pause a tenant's own topic in a partition"
+    )
+    tenant_topic_rejected_ratio_max: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="share of records rejected among the last `tenant_topic_rejected_window_records` that pauses a "
+        "tenant's own topic in a partition",
+    )
+    tenant_topic_rejected_window_records: int = Field(1_000, gt=0, description="the past that the share is taken of")
     ledger_pause_seconds: float = Field(
         0.005, ge=0, description="the least time between two transactions of a task; see shared/stage/ledger_task.py"
     )

@@ -6,6 +6,13 @@ Pure: the time is an argument, and nothing here waits.
 
 from heapq import heapify, heappop, heappush
 
+from shared.events.codec import Headers
+
+DUE_HEADER = "due"
+"""
+The changelog header with a key's due time (unix milliseconds, decimal): timers are restored without decoding states.
+"""
+
 _STALE_MAX = 1_024
 """Overtaken heap entries that are left lying, beyond as many as there are live ones, before the heap is built anew."""
 
@@ -63,3 +70,17 @@ class Timers:
     def _rebuild(self) -> None:
         self._heap = [(due_ms, key) for key, due_ms in self._due_of.items()]
         heapify(self._heap)
+
+
+def due_of(headers: Headers) -> int | None:
+    """
+    The due time in a changelog record's *headers*.
+
+    Raises:
+        ValueError: it is not a number.
+
+    """
+    for name, value in headers:
+        if name == DUE_HEADER:
+            return int(value or b"")
+    return None

@@ -243,6 +243,13 @@ LEDGER: Final = (
         "Any: `holdfast quarantine list`; mend what the ledger failed at, and release them.",
     ),
     Metric(
+        "holdfast_ledger_inputs_paused",
+        "gauge",
+        ("stage",),
+        "Tenants' own topics paused, each partition counted, in the tasks owned.",
+        "Any: `holdfast inputs list`; mend what its tenant publishes, and release it.",
+    ),
+    Metric(
         "holdfast_ledger_timers",
         "gauge",
         ("stage",),

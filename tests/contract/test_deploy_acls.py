@@ -15,6 +15,7 @@ import pytest
 
 from services.observer.adapters.faust_app import GROUP, changelogs_of
 from services.observer.settings import ObserverSettings
+from services.operator.adapters.inputs import LEDGER_GROUP
 from services.operator.adapters.letters import TRANSACTIONAL_ID
 from shared.events import topics
 from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS, PLAYBOOKS, TOPICS, tenant_topic
@@ -158,6 +159,10 @@ def test_every_topic_of_the_table_is_somebodys(acls):
     used = {name for who in acls for name in names(acls, who, "topic", "Read", "Write")}
 
     assert used - set(changelogs_of(ObserverSettings())) == TOPICS.keys()
+
+
+def test_the_operator_sees_where_the_ledger_stands_and_which_inputs_it_has_paused(acls):
+    assert names(acls, "operator", "group", "Describe") == {LEDGER_GROUP}
 
 
 def test_the_operator_may_look_for_a_conversation_wherever_one_may_lie(acls):

@@ -16,7 +16,7 @@ from services.conversations.stage import ConversationLedger
 from shared.errors import Invalid
 from shared.events.topics import CONVERSATIONS_STATE, DEAD_LETTERS
 from shared.stage.base import Output, Record
-from shared.stage.fold import due_of
+from shared.stage.timers import due_of
 from tests.simulation.journal import Applied, Woken
 from tests.simulation.playbooks import Press, Reading
 from tests.simulation.watcher import Transaction

@@ -28,6 +28,7 @@ from aiokafka.admin import RecordsToDelete
 from services.matcher.domain.compiled import ALL_MAX
 from services.operator.adapters.effects import EffectsPlan, effects_playbook
 from services.operator.adapters.fleet import Fleet, Member
+from services.operator.adapters.inputs import read_paused, release_input
 from services.operator.adapters.playbooks import publish_playbook
 from services.operator.adapters.publisher import Publisher, event, posted
 from services.operator.adapters.samples import bank_playbook, sample_dialogues
@@ -39,15 +40,18 @@ from shared.broker.clients import KafkaSettings, admin, consumer, producer
 from shared.broker.local import free_port_base
 from shared.events.conversation import ConversationErased
 from shared.events.envelope import Address
-from shared.events.topics import CONVERSATIONS_STATE, PLAYBOOKS, TURNS_DRAFTED, TURNS_OPENED
+from shared.events.topics import CONVERSATIONS_STATE, PLAYBOOKS, TURNS_DRAFTED, TURNS_OPENED, tenant_topic
 from shared.playbook.knowledge import Retriever
 from shared.playbook.model import Guideline
 from shared.stage.assignor import TaskAssignor
+from shared.stage.settings import StageSettings
 from tests.integration.watch.yesterday import judge_claims, remember_verifications
 
 FACTOR = 60
 DAY_SECONDS = 86_400
 TENANT = "harbour"
+FLOODER = "flooder"
+"""A tenant with topics of its own."""
 WATCHED = (*STAGES, "observer")
 RATE = 4.0
 """Customers' messages a second, each in a conversation of its own: below a hundred in an hour nobody is called."""
@@ -331,6 +335,20 @@ async def dies(scene: Scene) -> AsyncIterator[None]:
     yield
 
 
+@asynccontextmanager
+async def floods(scene: Scene) -> AsyncIterator[None]:
+    """A tenant publishes nothing but garbage on its own topic, which is released in the end."""
+    kafka = scene.stack.kafka
+    async with producer(kafka) as writer:
+        for _ in range(StageSettings().tenant_topic_rejected_consecutive_max):
+            for partition in range(PARTITIONS):
+                await writer.send_and_wait(kafka.namespace + tenant_topic(FLOODER), b"{", partition=partition)
+    try:
+        yield
+    finally:
+        await release_input(kafka, await read_paused(kafka), by="", reason="")
+
+
 def damaged(scene: Scene) -> AbstractAsyncContextManager[None]:
     """States that cannot be read are found when a task is opened anew: `twins`, in the same step, sees to that."""
 
@@ -360,6 +378,7 @@ STEPS: tuple[dict[Fault, set[str]], ...] = (
         twins: {"HoldfastTasksLost"},
         damaged: {"HoldfastQuarantine"},
         outlived: {"HoldfastRecordsLost"},
+        floods: {"HoldfastInputPaused"},
         clocks: {"HoldfastClockApart"},
         dear: {"HoldfastTokenSpend"},
         bad_tools: {"HoldfastToolFails", "HoldfastToolUnknown", "HoldfastRetrieversFail"},
@@ -460,6 +479,7 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
                 "HOLDFAST_EMBEDDINGS_URL": model.url,
                 "HOLDFAST_OUTGOING_PRIVATE_HOSTS": f"127.0.0.1:{tools.port}",
                 "HOLDFAST_KAFKA_HEARTBEAT_INTERVAL_SECONDS": "0.3",
+                "HOLDFAST_KAFKA_TENANT_TOPICS": FLOODER,
                 "HOLDFAST_LLM_FIRST_BYTE_TIMEOUT_SECONDS": f"{DEADLINE_SECONDS}",
                 "HOLDFAST_LLM_TOTAL_TIMEOUT_SECONDS": f"{DEADLINE_SECONDS}",
                 "HOLDFAST_MATCHER_MODEL_WAIT_MAX_SECONDS": f"{DEADLINE_SECONDS}",
@@ -470,7 +490,7 @@ async def scene_of(folder) -> AsyncIterator[Scene]:
             },
             ready_seconds_max=90.0,
         )
-        stack = await exits.enter_async_context(running(plan, KafkaSettings()))
+        stack = await exits.enter_async_context(running(plan, KafkaSettings(tenant_topics=FLOODER)))
         bug = folder.with_name("bug")
         await with_a_bug(stack.services.members["matcher-1"], bug)
         registrar = effects_playbook(EffectsPlan(port=tools.port, honours_keys=False))

@@ -7,8 +7,8 @@ from shared.broker.topics import DEAD_LETTER_BYTES_MAX
 from shared.errors import Invalid
 from shared.stage.base import Output, Transition
 from shared.stage.commit_group import StateFailedError
-from shared.stage.fold import due_of
 from shared.stage.ports import Committed, Position
+from shared.stage.timers import due_of
 
 
 def outputs(fold):

@@ -69,6 +69,7 @@ class World:
         self.health = Health(clock=self.now)
         self.metrics = LedgerMetrics(registry, "counter")
         self.inputs = ["in"]
+        self.releases = None
 
     def feed(self, *values, partition=0, key=b"k", topic="in"):
         for value in values:
@@ -87,6 +88,7 @@ class World:
             client or self.broker.connect(),
             self.ledger,
             inputs=self.inputs,
+            releases=self.releases,
             changelog="state",
             settings=StageSettings(**settings),
             metrics=self.metrics,

@@ -22,12 +22,12 @@ from prometheus_client import CollectorRegistry
 from shared.errors import HoldfastError, Invalid, Retryable
 from shared.stage.base import Output, Transition
 from shared.stage.errors import OwnershipLost
-from shared.stage.fold import due_of
 from shared.stage.ledger import LedgerStage
 from shared.stage.ledger_metrics import LedgerMetrics
 from shared.stage.memory import MemoryBroker, MemoryClient
 from shared.stage.ports import Position
 from shared.stage.settings import StageSettings
+from shared.stage.timers import due_of
 
 TASKS = 3
 TOPICS = ("a", "b")
