@@ -57,6 +57,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._admin: AIOKafkaAdminClient | None = None
         self._listener: Listener | None = None
         self._tasks: frozenset[int] = frozenset()
+        self._outdated = False
         self._assigning: asyncio.Task[None] | None = None
         # Fetched records count from the moment that the listener has placed a position; what aiokafka reads before is
         # from the committed offset, and may be done or under way already.
@@ -91,10 +92,17 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed.clear()
         self._freshness.forget()
         client, self._consumer = self._consumer, None
+        if client is not None and self._outdated:
+            # aiokafka lets a static member go without a word; this one must leave, or it is given the same again.
+            client._coordinator._group_instance_id = None  # noqa: SLF001
         administration, self._admin = self._admin, None
         await uninterrupted(self._closed(client, administration))
 
     async def fetch(self, *, records_max: int, wait_seconds: float) -> Sequence[Record]:
+        if self._outdated:
+            raise OwnershipLost(
+                f"{self._name} was given what a member of its name had that read other topics; it leaves and joins anew"
+            )
         if self._assigning is not None and self._assigning.done() and not self._assigning.cancelled():
             self._assigning.result()
         try:
@@ -180,12 +188,13 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's call after it joined. It sends no heartbeat until this returns, so the work goes on beside it."""
         partitions = list(assigned)
+        self._outdated = self._is_outdated(partitions)
         self._placed.clear()
         self._freshness.forget()
         if partitions:
             self._running().pause(*partitions)
         self._tasks = frozenset(partition.partition for partition in partitions)
-        if self._listener is not None:
+        if self._listener is not None and not self._outdated:
             self._assigning = asyncio.create_task(self._assign(self._listener, self._tasks))
 
     def _marked(self, records: list[Record], batches: WithUnreadable) -> list[Record]:
@@ -205,6 +214,16 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         for place, asked, first in out_of_range(self._running()):
             if place in self._placed and self._listener is not None:
                 self._listener.missed(Gap(Position(self._plain[place.topic], place.partition), asked, first))
+
+    def _is_outdated(self, partitions: Iterable[TopicPartition]) -> bool:
+        """
+        Whether *partitions* lack topics of ours: a broker gives a static member that comes back what it had, also where
+        another release reads more topics under its name.
+        """
+        topics: dict[int, set[str]] = {}
+        for partition in partitions:
+            topics.setdefault(partition.partition, set()).add(partition.topic)
+        return any(found != self._plain.keys() for found in topics.values())
 
     def _check_polling(self) -> None:
         """

@@ -90,7 +90,8 @@ def _former(release: str, folder: Path, _name: str) -> Mapping[str, str]:
             raise Fatal(f"the history of {REPOSITORY} holds no commit {release}: {packed.stderr.decode().strip()}")
         with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             archive.extractall(code, filter="data")
-    return {"PYTHONPATH": str(code)}
+    # A static member is given what its predecessor had; the former release ends at topics that it does not know.
+    return {"PYTHONPATH": str(code), "HOLDFAST_KAFKA_GROUP_INSTANCE_ID": ""}
 
 
 def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":

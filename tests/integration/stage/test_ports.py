@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 
-from shared.broker.clients import admin
+from shared.broker.clients import KafkaSettings, admin
 from shared.broker.embedded import Delay, Rule
 from shared.broker.embedded.wire import Api
 from shared.errors import Fatal, Invalid, Retryable
@@ -306,6 +306,45 @@ async def test_a_client_whose_owner_is_cancelled_while_it_closes_keeps_no_connec
                 task.cancel()
             await asyncio.wait(stopping)
     assert connections(settings) == before
+
+
+@pytest.mark.parametrize("settings", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+async def test_a_static_member_that_reads_more_topics_than_before_is_given_them(connect, name, settings):
+    """A process of a newer release comes back under its name; the broker remembers what the older one read."""
+    connect()
+    static = KafkaBroker(KafkaSettings(**settings.model_dump() | {"group_instance_id": "one"}))
+
+    await given_to(static.group(name, ("in",)))
+    with pytest.raises(OwnershipLost, match="read other topics"):
+        await given_to(static.group(name, ("in", "watched")))
+
+    assert await given_to(static.group(name, ("in", "watched"))) == {"in", "watched"}
+
+
+class Told:
+    """A listener that reads nothing."""
+
+    def __init__(self):
+        self.tasks = frozenset()
+
+    async def revoked(self, tasks):
+        pass
+
+    async def assigned(self, tasks):
+        self.tasks = tasks
+
+
+async def given_to(group):
+    """The topics that a member is given once it has joined; it goes again."""
+    told = Told()
+    await group.start(told)
+    try:
+        async with asyncio.timeout(60):
+            while not told.tasks:
+                await group.fetch(records_max=10, wait_seconds=0.1)
+        return {group._plain[partition.topic] for partition in group._consumer.assignment()}
+    finally:
+        await group.stop()
 
 
 @pytest.mark.parametrize("settings", ["embedded"], indirect=True)  # it can be told not to answer
