@@ -15,16 +15,15 @@ from services.conversations.domain.binding import decision_of
 from services.reasoner.calling import Calling, Paused
 from services.reasoner.domain.tools import inference
 from services.reasoner.domain.tools.candidates import Toolbox
-from shared.errors import HoldfastError, Retryable
+from shared.errors import Retryable
 from shared.events.conversation import ApprovalGiven
 from shared.events.envelope import derived_id
-from shared.events.tools import Grant, ToolCall
-from shared.events.turns import Outcome
+from shared.events.tools import ToolCall
+from shared.events.turns import Outcome, TurnOpened
 from shared.stage import ledger, progress, supersede
 from shared.stage.attempts import Attempts
 from shared.stage.base import Output, Record
 from shared.stage.commit_group import CommitGroup
-from shared.stage.dead_letters import dead_letter
 from shared.stage.fold import Fold
 from shared.stage.ledger_task import LedgerTask
 from shared.stage.outbox import Outbox
@@ -66,14 +65,12 @@ def commit_before_output() -> Patch:
 
 def dead_letter_acknowledged_early() -> Patch:
     """A record counts as done when its dead letter is on its way."""
+    write = Attempts._write
 
-    async def mutated(
-        self: Attempts, record: Record, error: HoldfastError, attempts: int, first_failed_at: float
-    ) -> None:
-        letter = dead_letter(self._stage, record, error, attempts=attempts, first_failed_at=first_failed_at)
-        _unawaited(self._write(letter, record.partition))
+    async def mutated(self: Attempts, letter: Output, record: Record) -> None:
+        _unawaited(write(self, letter, record))
 
-    return Attempts, "_give_up", mutated
+    return Attempts, "_write", mutated
 
 
 def watermark_off_by_one() -> Patch:
@@ -193,9 +190,9 @@ def reservation_ignored() -> Patch:
     """A process executes a grant that another one reserved for itself."""
     granted = Calling._granted
 
-    async def mutated(self: Calling, grants: Sequence[Grant], toolbox: Toolbox, deadline: float) -> Paused:
-        self._claimed.update({grant.claimant: grant.call.id for grant in grants if grant.claimant})
-        return await granted(self, grants, toolbox, deadline)
+    async def mutated(self: Calling, opened: TurnOpened, toolbox: Toolbox, deadline: float) -> Paused:
+        self._claimed.update({grant.claimant: grant.call.id for grant in opened.grants if grant.claimant})
+        return await granted(self, opened, toolbox, deadline)
 
     return Calling, "_granted", mutated
 
@@ -275,7 +272,7 @@ def executed_before_its_grant() -> Patch:
     async def mutated(self: Calling, opened: Any, matching: Any, toolbox: Toolbox, *, deadline: float) -> Any:
         found = await of(self, opened, matching, toolbox, deadline=deadline)
         if isinstance(found, Paused) and found.calls:
-            await self._read(found.calls, toolbox, deadline)
+            await self._read(found.calls, toolbox, opened.turn.tenant, deadline)
         return found
 
     return Calling, "of", mutated

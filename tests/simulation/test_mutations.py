@@ -1,5 +1,7 @@
 """The simulation finds planted bugs, and by an invariant that they break."""
 
+import inspect
+
 import pytest
 
 from tests.simulation.mutations import MUTATIONS, Mutation
@@ -17,6 +19,15 @@ def test_a_planted_bug_is_found_among_the_seeds_that_sound_code_passes(
     seed, violations = found
     record_property("found_by_seed", seed)
     assert {violation.invariant for violation in violations} & mutation.invariants, list(map(str, violations))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_planted_bug_is_called_as_what_it_replaces_is(mutation: Mutation):
+    """One that is not would raise at each call, which costs a turn, and plant nothing."""
+    owner, name, planted = mutation.patch()
+    replaced = getattr(owner, name)
+    if inspect.isroutine(replaced) and "arguments" not in inspect.signature(planted).parameters:
+        assert list(inspect.signature(planted).parameters) == list(inspect.signature(replaced).parameters)
 
 
 SET_APART = [mutation for mutation in MUTATIONS if mutation.invariants == {"I17"}]
