@@ -247,7 +247,7 @@ class Composer:
 
 
 def _merged(part: _Part) -> list[_Part]:
-    """What `<<: ` takes in: a mapping, or a list of mappings, of which the first that has a key counts."""
+    """Reads what `<<:` merges: a mapping, or a list of mappings. Where several have a key, the first counts."""
     if isinstance(part.value, dict):
         return [part]
     if isinstance(part.value, list) and all(isinstance(item, dict) for item in part.value):

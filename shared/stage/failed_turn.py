@@ -19,7 +19,7 @@ from shared.stage.base import Record
 
 
 class Head(Body):
-    """Of a turn's record only which turn it is: the rest is skipped, not built."""
+    """Reads only the turn's identity from a record; the rest is not built."""
 
     turn: Turn
 

@@ -26,7 +26,7 @@ class LedgerLetters:
         self._rejecting = rejecting
 
     def rejected(self, record: Record, error: Invalid) -> Output:
-        """The letter of a *record* that the ledger called invalid."""
+        """Makes the dead letter of a *record* that the ledger refused as invalid."""
         self._rejecting(Position(record.topic, record.partition))
         _log.warning(
             "record dead-lettered",
@@ -39,5 +39,5 @@ class LedgerLetters:
         return self.held(record, error)
 
     def held(self, record: Record, error: Invalid) -> Output:
-        """The letter of a *record* whose key is in quarantine; there may be any number."""
+        """Makes the dead letter of a *record* whose key is in quarantine; their number has no limit."""
         return dead_letter(self._name, record, error, attempts=1, first_failed_at=self._clock())

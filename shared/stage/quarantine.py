@@ -119,7 +119,7 @@ def mark_of(key: bytes, headers: Headers) -> Quarantine | None:
 
 
 def held(letter: Output, mark: Quarantine, number: int) -> Output:
-    """*letter* of a record that is held as the *number*-th of the quarantine *mark*."""
+    """Adds to *letter* the quarantine that holds its record, and the record's *number* in it."""
     return replace(letter, headers=(*letter.headers, (HELD_HEADER, f"{mark.id}:{number}".encode())))
 
 

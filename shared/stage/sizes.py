@@ -12,7 +12,7 @@ from shared.stage.base import Output, Transition
 from shared.stage.dead_letters import without_value
 
 _BATCH_OVERHEAD_BYTES = 512
-"""What a record batch of one adds to its record, generously: 61 bytes of batch header and the varints of the record."""
+"""How much larger than its record a batch of one record is at most: 61 bytes of batch header, and the varints."""
 
 OUTPUT_BYTES_MAX = RECORD_BYTES_MAX - _BATCH_OVERHEAD_BYTES
 _LETTER_BYTES_MAX = DEAD_LETTER_BYTES_MAX - _BATCH_OVERHEAD_BYTES

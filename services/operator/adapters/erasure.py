@@ -147,8 +147,7 @@ async def _probes(
         until = time.monotonic() + seconds_max
         while time.monotonic() < until:
             for seen in await reader.read():
-                for event_id in _covered(seen) & sent.keys():
-                    probes[sent[event_id]] = _probe(event_id, seen)
+                probes |= {sent[probe.event_id]: probe for probe in _ended(seen) if probe.event_id in sent}
             if len(probes) == len(sent):
                 return probes
     missing = sorted(set(sent.values()) - probes.keys())
@@ -158,16 +157,12 @@ async def _probes(
     )
 
 
-def _covered(seen: Seen) -> set[str]:
-    body = seen.event.data
-    return set(body.covers) if isinstance(body, TurnClosed) else set()
-
-
-def _probe(event_id: str, seen: Seen) -> Probe:
+def _ended(seen: Seen) -> list[Probe]:
+    """How the turn that was *seen* to close ended for each message that it covers."""
     body = seen.event.data
     if not isinstance(body, TurnClosed):
-        raise TypeError("only a closed turn covers messages")
-    return Probe(event_id, body.turn.id, body.outcome, body.reason)
+        return []
+    return [Probe(event_id, body.turn.id, body.outcome, body.reason) for event_id in body.covers]
 
 
 async def _bar_letters(settings: KafkaSettings, address: Address, erased_at_ms: int) -> None:
